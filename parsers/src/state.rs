@@ -1,0 +1,261 @@
+//! Saved state as facts: rows of kubectl and istioctl tables, answers of commands run by hand, dumps.
+
+use crate::errors::Fault;
+use crate::event::{Addr, Text};
+use crate::time::Time;
+
+/// State as a document or a table row says it. The cluster is the event origin's, or the context of the command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// ztunnel's `/config_dump`.
+    Ztunnel(ZtunnelDump),
+    /// A row of `istioctl remote-clusters` or `/debug/clusterz`.
+    RemoteCluster {
+        /// Cluster ID.
+        name: Text,
+        /// `<namespace>/<secret>`; empty for the local cluster.
+        secret: Text,
+        /// `synced`, `syncing`, `timeout`, `closed`.
+        status: Text,
+        /// The istiod asked.
+        istiod: Text,
+    },
+    /// A Secret row with its labels.
+    Secret {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// `k=v,...` as printed; empty where the table has none.
+        labels: Text,
+    },
+    /// A Service row.
+    Service {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// `LoadBalancer`, `ClusterIP`, ...
+        kind: Text,
+        /// `<pending>`, an address, a host name, `<none>`.
+        external: Text,
+        /// `15021:32650/TCP,15443:31116/TCP`.
+        ports: Text,
+        /// `k=v,...`; empty where the table has none.
+        labels: Text,
+    },
+    /// A Namespace row with its network label.
+    NamespaceNetwork {
+        /// Namespace.
+        namespace: Text,
+        /// `topology.istio.io/network`; empty where it has none.
+        network: Text,
+    },
+    /// A Pod row.
+    Pod {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// Ready containers.
+        ready: u32,
+        /// Containers.
+        containers: u32,
+        /// `Running`, `CrashLoopBackOff`, `Pending`, ...
+        status: Text,
+        /// Restarts.
+        restarts: u32,
+        /// Pod IP; empty where the table has none.
+        ip: Text,
+    },
+    /// An Endpoints or EndpointSlice row.
+    Endpoints {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name of the object (for slices with a suffix).
+        name: Text,
+        /// Addresses; empty for `<none>`.
+        addresses: Vec<Text>,
+    },
+    /// A row of `istioctl proxy-config endpoint`.
+    ProxyEndpoint {
+        /// The proxy asked, where the command names it.
+        proxy: Text,
+        /// Address.
+        addr: Addr,
+        /// `HEALTHY`, `UNHEALTHY`, ...
+        status: Text,
+        /// `OK`, `FAILED`.
+        outlier: Text,
+        /// `outbound|5000||helloworld.sample.svc.cluster.local`.
+        cluster: Text,
+        /// Locality priority where the answer shows it.
+        priority: Option<u32>,
+    },
+    /// A row of `istioctl ztunnel-config workload`, or a pod's address as an object prints it.
+    Workload {
+        /// Namespace.
+        namespace: Text,
+        /// Pod or workload name.
+        name: Text,
+        /// Address.
+        address: Text,
+        /// `HBONE`, `TCP`; empty where not shown.
+        protocol: Text,
+    },
+    /// A Gateway row (Gateway API).
+    Gateway {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// Class.
+        class: Text,
+        /// Address; empty where none.
+        address: Text,
+        /// `True`, `False`, `Unknown`; empty where not shown.
+        programmed: Text,
+    },
+    /// An Event of Kubernetes.
+    KubeEvent {
+        /// `Warning`, `Normal`.
+        kind: Text,
+        /// `FailedCreate`, `Unhealthy`, ...
+        reason: Text,
+        /// `pod/x`, `replicaset/y`.
+        object: Text,
+        /// Message.
+        message: Text,
+    },
+    /// A TCP probe by hand (`nc -vz`, `curl -v` connect, `telnet`).
+    Probe {
+        /// Where it went.
+        addr: Addr,
+        /// Why it failed; `None` where it connected.
+        fault: Option<Fault>,
+    },
+    /// A call by hand was answered: by which version or instance, as printed.
+    Answered {
+        /// `v1`, a host name, a status line.
+        by: Text,
+    },
+    /// A call by hand failed.
+    CallFailed {
+        /// Why.
+        fault: Fault,
+    },
+    /// A listening socket (`ss`, `netstat`).
+    Listening {
+        /// Local address: `0.0.0.0:8001`, `127.0.0.1:8080`, `[::]:80`.
+        addr: Addr,
+    },
+    /// A DestinationRule's locality setting, as printed by a command.
+    LocalityLb {
+        /// Whether locality load balancing is on.
+        enabled: bool,
+        /// Whether outlier detection is set.
+        outlier_detection: bool,
+    },
+    /// A check of another tool (`istioctl analyze`, `multicluster check`): its verdict and text.
+    Check {
+        /// Whether it passed.
+        passed: bool,
+        /// Text.
+        text: Text,
+    },
+    /// The networks istiod knows gateways for are listed and this one is among them; empty for an empty list.
+    NetworkGateway {
+        /// Network; empty where the list is empty.
+        network: Text,
+    },
+    /// A row of a table whose columns no cause asks for.
+    Row,
+}
+
+/// What causes ask of a ztunnel's config dump.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ZtunnelDump {
+    /// `config.network`; empty for the default network.
+    pub network: Text,
+    /// `config.clusterId`.
+    pub cluster: Text,
+    /// `config.localNode`.
+    pub node: Text,
+    /// `version.istioVersion`.
+    pub version: Text,
+    /// Workloads.
+    pub workloads: Vec<ZtunnelWorkload>,
+    /// Services.
+    pub services: Vec<ZtunnelService>,
+    /// Certificates.
+    pub certificates: Vec<ZtunnelCertificate>,
+    /// Policies: `<namespace>/<name>`, action, scope.
+    pub policies: Vec<(Text, Text, Text)>,
+    /// Pods handed over by the CNI: `<namespace>/<pod>` and state.
+    pub pods: Vec<(Text, Text)>,
+}
+
+/// A workload of the dump.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ZtunnelWorkload {
+    /// xDS uid.
+    pub uid: Text,
+    /// Name.
+    pub name: Text,
+    /// Namespace.
+    pub namespace: Text,
+    /// Addresses; empty where it is reached through a gateway or host name only.
+    pub addresses: Vec<Text>,
+    /// Host name; empty where none.
+    pub hostname: Text,
+    /// Network; empty for the default network.
+    pub network: Text,
+    /// Its gateway's destination (`<network>/<ip>` or `<namespace>/<host>`); empty where none.
+    pub gateway: Text,
+    /// Waypoint destination; empty where none.
+    pub waypoint: Text,
+    /// `HBONE` or `TCP`.
+    pub protocol: Text,
+    /// Cluster.
+    pub cluster: Text,
+    /// Node; empty where unknown.
+    pub node: Text,
+    /// `Healthy` or `Unhealthy`.
+    pub status: Text,
+    /// Service account.
+    pub service_account: Text,
+}
+
+/// A service of the dump.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ZtunnelService {
+    /// Host name.
+    pub hostname: Text,
+    /// Namespace.
+    pub namespace: Text,
+    /// `<network>/<ip>` each.
+    pub vips: Vec<Text>,
+    /// Service ports.
+    pub ports: Vec<u16>,
+    /// Endpoint workload uids with their status.
+    pub endpoints: Vec<(Text, Text)>,
+    /// Accepted identities.
+    pub sans: Vec<Text>,
+    /// Waypoint destination; empty where none.
+    pub waypoint: Text,
+    /// Load-balancing mode; empty where none.
+    pub lb_mode: Text,
+}
+
+/// A certificate of the dump.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct ZtunnelCertificate {
+    /// SPIFFE identity.
+    pub identity: Text,
+    /// `Available`, `Initializing`, `Unavailable: ...`.
+    pub state: Text,
+    /// Leaf validity.
+    pub valid: Option<(Time, Time)>,
+    /// SHA-256 fingerprints of the root certificates, hexadecimal.
+    pub roots: Vec<Text>,
+}

@@ -1,0 +1,231 @@
+//! The contract of a root cause: data plus one pure function.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshwhy_parsers::event::{Event, Kind};
+
+use super::finding::Evidence;
+use super::view::View;
+
+/// A root cause: one thing a person would fix.
+pub struct Cause {
+    /// Stable id of the catalogue.
+    pub slug: &'static str,
+    /// How bad it is for the mesh.
+    pub severity: Severity,
+    /// One sentence with `{slots}`.
+    pub summary: &'static str,
+    /// What breaks, how it shows, why it is easy to misread: prose for `explain`.
+    pub mechanism: &'static str,
+    /// What to do, with `{slots}`: names the object and the first check.
+    pub remedy: &'static str,
+    /// The one command that proves the fix, with `{slots}`.
+    pub verify: &'static str,
+    /// Causes whose findings this one explains, and how near they must be.
+    pub explains: &'static [(&'static str, Within)],
+    /// Samples in which it must be named.
+    pub hits: &'static [&'static str],
+    /// Samples that look like it and in which it must not be named.
+    pub near_misses: &'static [&'static str],
+    /// The judgements: one a kind of trigger that shows this cause.
+    pub rules: &'static [Rule],
+}
+
+/// One way in which a cause shows.
+#[derive(Clone, Copy)]
+pub enum Rule {
+    /// Judges failing events of one kind, one at a time.
+    Symptom {
+        /// The kind of fact whose failures it judges.
+        trigger: Kind,
+        /// How much event time to wait after a symptom before judging it.
+        settle: Duration,
+        /// The judgement.
+        judge: fn(&View<'_>, &Arc<Event>) -> Option<Verdict>,
+    },
+    /// Judges the mesh as a whole when the input ends: what state and the sum of lines say.
+    Mesh(fn(&View<'_>) -> Vec<Verdict>),
+}
+
+impl Rule {
+    /// A rule that one failing event decides at once.
+    pub const fn on(trigger: Kind, judge: fn(&View<'_>, &Arc<Event>) -> Option<Verdict>) -> Rule {
+        Rule::Symptom { trigger, settle: Duration::ZERO, judge }
+    }
+
+    /// A rule that waits for what else is said within so many seconds of event time.
+    pub const fn after(trigger: Kind, seconds: u64, judge: fn(&View<'_>, &Arc<Event>) -> Option<Verdict>) -> Rule {
+        Rule::Symptom { trigger, settle: Duration::from_secs(seconds), judge }
+    }
+}
+
+/// How bad a cause is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth saying, nothing to fix: listed under `notes`.
+    Info,
+    /// Degrades some calls or will fail later.
+    Warning,
+    /// Calls fail.
+    Error,
+    /// A cluster, a proxy fleet or all cross-cluster traffic fails.
+    Critical,
+}
+
+/// How near a finding must be for a cause to explain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Within {
+    /// Lines of the same file.
+    File,
+    /// The same cluster.
+    Cluster,
+    /// They share a token: an address, a remote cluster, a service, a proxy (see [`Verdict::token`]).
+    Token,
+    /// Anywhere in the mesh.
+    Mesh,
+}
+
+/// How sure a verdict is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Confidence {
+    /// Only timing or a hint fits.
+    Possible,
+    /// One link is inferred.
+    Likely,
+    /// Every link of the chain has a line or a state document.
+    Certain,
+}
+
+impl Confidence {
+    /// The word as printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Confidence::Possible => "possible",
+            Confidence::Likely => "likely",
+            Confidence::Certain => "certain",
+        }
+    }
+}
+
+impl Severity {
+    /// The word as printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// What one cause says about one symptom.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What is broken: with the slug this is the finding's identity.
+    pub subject: String,
+    /// How sure.
+    pub confidence: Confidence,
+    /// Values for the `{slots}` of summary, remedy and verify.
+    pub slots: Vec<(&'static str, String)>,
+    /// What proves it, in the order a person should read it.
+    pub because: Vec<Evidence>,
+    /// What speaks against it.
+    pub against: Vec<Evidence>,
+    /// Clusters it concerns.
+    pub clusters: Vec<String>,
+    /// Names that tie findings together.
+    pub tokens: Vec<String>,
+    /// The command that would settle an open question; empty where none is open.
+    pub settle_by: String,
+    /// A sentence with `{slots}` that says it better than the cause's own summary; empty for that one.
+    pub says: &'static str,
+}
+
+impl Verdict {
+    fn new(confidence: Confidence, subject: &str) -> Verdict {
+        Verdict {
+            subject: subject.to_string(),
+            confidence,
+            slots: Vec::new(),
+            because: Vec::new(),
+            against: Vec::new(),
+            clusters: Vec::new(),
+            tokens: Vec::new(),
+            settle_by: String::new(),
+            says: "",
+        }
+    }
+
+    /// Every link of the chain has a line or a document.
+    pub fn certain(subject: &str) -> Verdict {
+        Verdict::new(Confidence::Certain, subject)
+    }
+
+    /// One link is inferred.
+    pub fn likely(subject: &str) -> Verdict {
+        Verdict::new(Confidence::Likely, subject)
+    }
+
+    /// Only a hint fits.
+    pub fn possible(subject: &str) -> Verdict {
+        Verdict::new(Confidence::Possible, subject)
+    }
+
+    /// Fills the slot `{name}`.
+    pub fn slot(mut self, name: &'static str, value: impl ToString) -> Verdict {
+        self.slots.push((name, value.to_string()));
+        self
+    }
+
+    /// Adds an event that proves it, and what it shows.
+    pub fn because(mut self, event: &Arc<Event>, shows: &str) -> Verdict {
+        self.clusters.push(event.origin.cluster.to_string());
+        self.because.push(Evidence::event(event, shows));
+        self
+    }
+
+    /// Adds a quotation from a document that proves it, and what it shows.
+    pub fn because_quote(mut self, event: &Arc<Event>, quote: &str, shows: &str) -> Verdict {
+        self.clusters.push(event.origin.cluster.to_string());
+        self.because.push(Evidence::quote(event, quote, shows));
+        self
+    }
+
+    /// Adds an event that speaks against it, and why.
+    pub fn against(mut self, event: &Arc<Event>, shows: &str) -> Verdict {
+        self.against.push(Evidence::event(event, shows));
+        self
+    }
+
+    /// Adds a quotation from a document that speaks against it, and why.
+    pub fn against_quote(mut self, event: &Arc<Event>, quote: &str, shows: &str) -> Verdict {
+        self.against.push(Evidence::quote(event, quote, shows));
+        self
+    }
+
+    /// Names a cluster it concerns besides those of the evidence.
+    pub fn cluster(mut self, name: &str) -> Verdict {
+        self.clusters.push(name.to_string());
+        self
+    }
+
+    /// Ties it to other findings by a name: an address, a remote cluster, a service, a proxy.
+    pub fn token(mut self, name: impl ToString) -> Verdict {
+        self.tokens.push(name.to_string());
+        self
+    }
+
+    /// A sentence with `{slots}` in place of the cause's summary, where this rule knows it better.
+    pub fn says(mut self, summary: &'static str) -> Verdict {
+        self.says = summary;
+        self
+    }
+
+    /// The command that would settle what the input leaves open.
+    pub fn settle_by(mut self, command: impl ToString) -> Verdict {
+        self.settle_by = command.to_string();
+        self
+    }
+}

@@ -1,0 +1,569 @@
+//! The pure core: events in, findings out. No clock, no I/O, no randomness; one plain loop.
+
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod case;
+pub mod cause;
+pub mod finding;
+pub mod order;
+pub mod view;
+pub mod world;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshwhy_parsers::event::{Arrival, Event, Fact, Symptom};
+use meshwhy_parsers::time::Time;
+
+use case::{Case, Cases};
+use cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
+use finding::{EVIDENCE_MAX, Evidence, Finding, Stage};
+use order::Order;
+use view::View;
+use world::World;
+
+/// Slug of the note that says what failed and recovered by itself.
+const RECOVERED: &str = "transient-recovered";
+
+/// The engine's limits, all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How long an event may come after another origin's newer one and still be put in order.
+    pub lateness: Duration,
+    /// How long an origin may be silent on the wall clock before nobody waits for it.
+    pub idle_after: Duration,
+    /// How many symptoms are followed at once.
+    pub cases_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { lateness: Duration::from_secs(2), idle_after: Duration::from_secs(3), cases_max: 2_000 }
+    }
+}
+
+/// What the engine counted.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Events taken in.
+    pub events: u64,
+    /// Events behind the watermark.
+    pub late: u64,
+    /// Symptoms not followed because too many were open.
+    pub cases_refused: u64,
+    /// Facts not kept because their kind was full.
+    pub facts_refused: u64,
+    /// Causes whose judgement panicked, disabled for this run.
+    pub causes_disabled: Vec<&'static str>,
+    /// Symptoms that no cause explains: a sample line and how often.
+    pub unexplained: Vec<(String, u64)>,
+    /// First and last event time.
+    pub span: Option<(Time, Time)>,
+}
+
+/// The correlator.
+pub struct Engine {
+    causes: Vec<&'static Cause>,
+    limits: Limits,
+    order: Order,
+    world: World,
+    cases: Cases,
+    ordinal: u64,
+    now: Option<Time>,
+    ended: bool,
+    shown: BTreeMap<String, Shown>,
+    out: VecDeque<Finding>,
+    findings: Vec<Finding>,
+    stats: Stats,
+    disabled: BTreeSet<&'static str>,
+}
+
+/// What was last said about a finding.
+struct Shown {
+    finding: Finding,
+    members: Vec<Symptom>,
+}
+
+impl Engine {
+    /// An engine for a source that is merged by event time.
+    pub fn presorted(causes: Vec<&'static Cause>, limits: Limits) -> Engine {
+        Engine::with(causes, limits, Order::presorted())
+    }
+
+    /// An engine for sources that race.
+    pub fn racing(causes: Vec<&'static Cause>, limits: Limits) -> Engine {
+        Engine::with(causes, limits, Order::racing(limits.lateness, limits.idle_after))
+    }
+
+    fn with(causes: Vec<&'static Cause>, limits: Limits, order: Order) -> Engine {
+        Engine {
+            causes,
+            limits,
+            order,
+            world: World::default(),
+            cases: Cases::default(),
+            ordinal: 0,
+            now: None,
+            ended: false,
+            shown: BTreeMap::new(),
+            out: VecDeque::new(),
+            findings: Vec::new(),
+            stats: Stats::default(),
+            disabled: BTreeSet::new(),
+        }
+    }
+
+    /// Takes one arrival and does all the work it allows.
+    pub fn feed(&mut self, arrival: Arrival<Event>) {
+        if let Arrival::Gap(origin) = &arrival {
+            self.world.gap(&origin.cluster, &origin.file);
+        }
+        if let Some(event) = self.order.push(arrival) {
+            self.take(event);
+        }
+        while let Some(event) = self.order.pop() {
+            self.take(event);
+        }
+    }
+
+    /// Nothing more will arrive: judges what is open, with all that is known.
+    pub fn finish(&mut self) {
+        self.order.finish();
+        while let Some(event) = self.order.pop() {
+            self.take(event);
+        }
+        self.ended = true;
+        for symptom in self.cases.symptoms() {
+            self.judge(&symptom);
+        }
+        self.findings = self.conclude();
+        self.announce_final();
+        self.stats.late = self.order.late;
+        self.stats.cases_refused = self.cases.refused;
+        self.stats.facts_refused = self.world.facts_refused;
+        self.stats.causes_disabled = self.disabled.iter().copied().collect();
+        self.stats.unexplained = self.unexplained();
+    }
+
+    /// The next change of a finding; call until `None`.
+    pub fn poll(&mut self) -> Option<Finding> {
+        self.out.pop_front()
+    }
+
+    /// The findings at the end, ranked: first what explains others, then by confidence, severity and first seen.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// What was counted.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    fn take(&mut self, event: Event) {
+        self.ordinal += 1;
+        self.stats.events += 1;
+        if let Some(at) = event.at {
+            self.now = Some(self.now.map_or(at, |now| now.max(at)));
+            self.stats.span = Some(self.stats.span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
+            while let Some(symptom) = self.cases.pop_due(at) {
+                self.judge(&symptom);
+                self.announce(symptom);
+            }
+        }
+        let event = Arc::new(event);
+        let about = event.about();
+        self.world.note(&event, self.ordinal);
+        for thing in &about.worked {
+            for symptom in self.cases.worked(*thing, &event, self.ordinal) {
+                self.announce_recovery(symptom);
+            }
+        }
+        let Some(symptom) = about.failed else { return };
+        let at = event.at.or(self.now);
+        let settle = self.settle_of(&event.fact);
+        let due = at.map(|at| at.plus(settle));
+        let is_new = self.cases.failed(symptom, &event, at, self.ordinal, due, self.limits.cases_max);
+        if is_new && settle.is_zero() {
+            self.judge(&symptom);
+            self.announce(symptom);
+        }
+    }
+
+    /// The longest settle time of the causes a fact can trigger.
+    fn settle_of(&self, fact: &Fact) -> Duration {
+        let kind = fact.kind();
+        let rules = self.causes.iter().flat_map(|cause| cause.rules);
+        let settles = rules.filter_map(|rule| match rule {
+            Rule::Symptom { trigger, settle, .. } if *trigger == kind => Some(*settle),
+            _ => None,
+        });
+        settles.max().unwrap_or_default()
+    }
+
+    fn judge(&mut self, symptom: &Symptom) {
+        let Some(case) = self.cases.get(symptom) else { return };
+        let trigger = Arc::clone(&case.first);
+        let kind = trigger.fact.kind();
+        let view = View::new(&self.world, self.ended);
+        let mut verdicts: Vec<(&'static Cause, Verdict)> = Vec::new();
+        for (cause, rule) in self.causes.iter().flat_map(|cause| cause.rules.iter().map(move |rule| (*cause, rule))) {
+            let Rule::Symptom { trigger: wanted, judge, .. } = rule else { continue };
+            if *wanted != kind || self.disabled.contains(cause.slug) {
+                continue;
+            }
+            // A broken judge must not take the others down with it.
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(&view, &trigger))) {
+                Ok(Some(verdict)) => verdicts.push((cause, verdict)),
+                Ok(None) => {}
+                Err(_) => {
+                    self.disabled.insert(cause.slug);
+                }
+            }
+        }
+        verdicts.sort_by(|(a, x), (b, y)| {
+            y.confidence.cmp(&x.confidence).then(b.severity.cmp(&a.severity)).then(a.slug.cmp(b.slug))
+        });
+        if let Some(case) = self.cases.get_mut(symptom) {
+            case.verdicts = verdicts;
+            case.judged = true;
+        }
+    }
+
+    /// Says that a case has been named, or that more of it has been seen.
+    fn announce(&mut self, symptom: Symptom) {
+        let Some(case) = self.cases.get(&symptom) else { return };
+        let Some((cause, verdict)) = case.verdicts.first() else { return };
+        let id = finding::id(cause.slug, &verdict.subject);
+        match self.shown.get_mut(&id) {
+            Some(shown) => {
+                if !shown.members.contains(&symptom) {
+                    shown.members.push(symptom);
+                }
+                if shown.finding.stage == Stage::Resolved {
+                    shown.finding.stage = Stage::Opened;
+                    self.out.push_back(shown.finding.clone());
+                }
+            }
+            None => {
+                let finding = from_case(cause, verdict, case);
+                self.out.push_back(finding.clone());
+                self.shown.insert(id, Shown { finding, members: vec![symptom] });
+            }
+        }
+    }
+
+    fn announce_recovery(&mut self, symptom: Symptom) {
+        let Some(case) = self.cases.get(&symptom) else { return };
+        let Some((cause, verdict)) = case.verdicts.first() else { return };
+        let recovered_at = case.worked.as_ref().and_then(|event| event.at);
+        let id = finding::id(cause.slug, &verdict.subject);
+        let Some(shown) = self.shown.get_mut(&id) else { return };
+        let all_well =
+            shown.members.iter().all(|member| self.cases.get(member).is_none_or(|case| case.recovered(self.now)));
+        if all_well && shown.finding.stage != Stage::Resolved {
+            shown.finding.stage = Stage::Resolved;
+            shown.finding.recovered_at = recovered_at;
+            shown.finding.count =
+                shown.members.iter().filter_map(|member| self.cases.get(member)).map(|case| case.count).sum();
+            self.out.push_back(shown.finding.clone());
+        }
+    }
+
+    /// The findings with everything known: cases merged by cause and subject, mesh-wide causes added, the explained silenced.
+    fn conclude(&mut self) -> Vec<Finding> {
+        let mut merged: Vec<Finding> = Vec::new();
+        let mut by_id: BTreeMap<String, usize> = BTreeMap::new();
+        let mut open: BTreeMap<String, bool> = BTreeMap::new();
+        for symptom in self.cases.symptoms() {
+            let Some(case) = self.cases.get(&symptom) else { continue };
+            let Some((cause, verdict)) = case.verdicts.first() else { continue };
+            let finding = from_case(cause, verdict, case);
+            let recovered = case.recovered(self.now);
+            *open.entry(finding.id.clone()).or_default() |= !recovered;
+            match by_id.get(&finding.id) {
+                Some(&at) => merge(&mut merged[at], finding),
+                None => {
+                    by_id.insert(finding.id.clone(), merged.len());
+                    merged.push(finding);
+                }
+            }
+        }
+        for (cause, verdict) in self.mesh_verdicts() {
+            let finding = from_verdict(cause, &verdict);
+            open.insert(finding.id.clone(), true);
+            match by_id.get(&finding.id) {
+                Some(&at) => merge(&mut merged[at], finding),
+                None => {
+                    by_id.insert(finding.id.clone(), merged.len());
+                    merged.push(finding);
+                }
+            }
+        }
+        for finding in &mut merged {
+            let is_open = open.get(&finding.id).copied().unwrap_or(true);
+            finding.stage = if is_open { Stage::Opened } else { Stage::Resolved };
+        }
+        self.note_recovery(&mut merged);
+        silence(&mut merged);
+        merged.sort_by(|a, b| {
+            let rank = |finding: &Finding| {
+                (
+                    finding.explained_by.is_some(),
+                    finding.stage == Stage::Resolved,
+                    finding.cause.severity == Severity::Info,
+                    finding.explains == 0,
+                )
+            };
+            rank(a)
+                .cmp(&rank(b))
+                .then(b.confidence.cmp(&a.confidence))
+                .then(b.cause.severity.cmp(&a.cause.severity))
+                .then(a.first_at.unwrap_or(Time::MAX).cmp(&b.first_at.unwrap_or(Time::MAX)))
+                .then(a.id.cmp(&b.id))
+        });
+        merged
+    }
+
+    fn mesh_verdicts(&mut self) -> Vec<(&'static Cause, Verdict)> {
+        let view = View::new(&self.world, self.ended);
+        let mut verdicts = Vec::new();
+        for (cause, rule) in self.causes.iter().flat_map(|cause| cause.rules.iter().map(move |rule| (*cause, rule))) {
+            let Rule::Mesh(judge) = rule else { continue };
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(&view))) {
+                Ok(found) => verdicts.extend(found.into_iter().map(|verdict| (cause, verdict))),
+                Err(_) => {
+                    self.disabled.insert(cause.slug);
+                }
+            }
+        }
+        verdicts
+    }
+
+    /// One note for everything that failed and works again.
+    fn note_recovery(&self, findings: &mut Vec<Finding>) {
+        let Some(cause) = self.causes.iter().find(|cause| cause.slug == RECOVERED) else { return };
+        let mut note: Option<Finding> = None;
+        for symptom in self.cases.symptoms() {
+            let Some(case) = self.cases.get(&symptom) else { continue };
+            let (true, Some(worked)) = (case.recovered(self.now), case.worked.as_ref()) else { continue };
+            let was_info = case.verdicts.first().is_some_and(|(cause, _)| cause.severity == Severity::Info);
+            if was_info {
+                continue;
+            }
+            let verdict = Verdict::certain("start-up or rollout")
+                .because(&case.last, "failed")
+                .because(worked, "and worked afterwards");
+            let finding = from_case(cause, &verdict, case);
+            match &mut note {
+                Some(note) => merge(note, finding),
+                None => note = Some(finding),
+            }
+        }
+        if let Some(mut note) = note {
+            note.candidates.clear();
+            note.stage = Stage::Opened;
+            findings.push(note);
+        }
+    }
+
+    /// Says how each finding ended, where that is not what was said last.
+    fn announce_final(&mut self) {
+        let final_ids: BTreeSet<&String> = self.findings.iter().map(|finding| &finding.id).collect();
+        for (id, shown) in &self.shown {
+            if !final_ids.contains(id) && shown.finding.stage != Stage::Resolved {
+                let mut gone = shown.finding.clone();
+                gone.stage = Stage::Resolved;
+                self.out.push_back(gone);
+            }
+        }
+        for finding in &self.findings {
+            let mut last = finding.clone();
+            match self.shown.get(&finding.id) {
+                None => {
+                    if finding.stage == Stage::Resolved {
+                        last.stage = Stage::Opened;
+                        self.out.push_back(last.clone());
+                        last.stage = Stage::Resolved;
+                    }
+                    self.out.push_back(last);
+                }
+                Some(shown) => {
+                    let said = &shown.finding;
+                    let same = said.count == finding.count
+                        && said.confidence == finding.confidence
+                        && said.explained_by == finding.explained_by
+                        && said.explains == finding.explains;
+                    match (said.stage, finding.stage) {
+                        (Stage::Resolved, Stage::Resolved) if same => {}
+                        (Stage::Opened | Stage::Updated, Stage::Opened | Stage::Updated) if same => {}
+                        (_, Stage::Resolved) => self.out.push_back(last),
+                        (Stage::Resolved, _) => {
+                            last.stage = Stage::Opened;
+                            self.out.push_back(last);
+                        }
+                        _ => {
+                            last.stage = Stage::Updated;
+                            self.out.push_back(last);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn unexplained(&self) -> Vec<(String, u64)> {
+        let mut samples: Vec<(String, u64)> = self
+            .cases
+            .symptoms()
+            .iter()
+            .filter_map(|symptom| self.cases.get(symptom))
+            .filter(|case| case.verdicts.is_empty() && !case.recovered(self.now))
+            .map(|case| (case.first.text.to_string(), case.count))
+            .collect();
+        samples.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        samples.truncate(5);
+        samples
+    }
+}
+
+fn from_case(cause: &'static Cause, verdict: &Verdict, case: &Case) -> Finding {
+    let mut finding = from_verdict(cause, verdict);
+    finding.count = case.count;
+    finding.first_at = case.first_at;
+    finding.last_at = case.last_at;
+    finding.recovered_at = case.worked.as_ref().and_then(|event| event.at);
+    finding.candidates = case
+        .verdicts
+        .iter()
+        .skip(1)
+        .filter(|(other, _)| other.slug != cause.slug)
+        .map(|(other, verdict)| finding::candidate(other, verdict))
+        .collect();
+    finding.files.push(case.first.origin.file.to_string());
+    finding
+}
+
+fn from_verdict(cause: &'static Cause, verdict: &Verdict) -> Finding {
+    let mut clusters = verdict.clusters.clone();
+    clusters.sort();
+    clusters.dedup();
+    clusters.retain(|name| !name.is_empty());
+    let mut because = verdict.because.clone();
+    because.truncate(EVIDENCE_MAX);
+    let times = || because.iter().filter_map(|evidence| evidence.event.at);
+    let mut files: Vec<String> = because.iter().map(|evidence| evidence.event.origin.file.to_string()).collect();
+    files.sort();
+    files.dedup();
+    Finding {
+        cause,
+        id: finding::id(cause.slug, &verdict.subject),
+        stage: Stage::Opened,
+        subject: verdict.subject.clone(),
+        confidence: verdict.confidence,
+        summary: finding::summary(cause, verdict),
+        remedy: finding::fill(cause.remedy, &verdict.slots),
+        verify: finding::fill(cause.verify, &verdict.slots),
+        clusters,
+        first_at: times().min(),
+        last_at: times().max(),
+        recovered_at: None,
+        count: 1,
+        against: verdict.against.clone(),
+        candidates: Vec::new(),
+        settle_by: verdict.settle_by.clone(),
+        explains: 0,
+        explained_by: None,
+        tokens: verdict.tokens.clone(),
+        files,
+        because,
+    }
+}
+
+/// Adds what another case says about the same cause and subject.
+fn merge(into: &mut Finding, from: Finding) {
+    if from.confidence > into.confidence {
+        // The stronger verdict speaks; its evidence comes first.
+        let weaker = std::mem::take(&mut into.because);
+        into.summary = from.summary;
+        into.remedy = from.remedy;
+        into.verify = from.verify;
+        into.settle_by = from.settle_by;
+        into.confidence = from.confidence;
+        into.because = from.because;
+        add_evidence(&mut into.because, weaker);
+    } else {
+        add_evidence(&mut into.because, from.because);
+    }
+    add_evidence(&mut into.against, from.against);
+    into.count += from.count;
+    into.first_at = [into.first_at, from.first_at].into_iter().flatten().min();
+    into.last_at = [into.last_at, from.last_at].into_iter().flatten().max();
+    into.recovered_at = [into.recovered_at, from.recovered_at].into_iter().flatten().max();
+    into.clusters.extend(from.clusters);
+    into.clusters.sort();
+    into.clusters.dedup();
+    for token in from.tokens {
+        if !into.tokens.contains(&token) {
+            into.tokens.push(token);
+        }
+    }
+    for file in from.files {
+        if !into.files.contains(&file) {
+            into.files.push(file);
+        }
+    }
+    for candidate in from.candidates {
+        if !into.candidates.iter().any(|known| known.slug == candidate.slug) {
+            into.candidates.push(candidate);
+        }
+    }
+}
+
+fn add_evidence(into: &mut Vec<Evidence>, from: Vec<Evidence>) {
+    for evidence in from {
+        let known = into.iter().any(|other| other.shows == evidence.shows && other.quote == evidence.quote);
+        if into.len() < EVIDENCE_MAX && !known {
+            into.push(evidence);
+        }
+    }
+}
+
+/// A cause that explains another's symptoms silences it and takes over its count.
+fn silence(findings: &mut [Finding]) {
+    let mut explained: Vec<(usize, usize)> = Vec::new();
+    for (at, finding) in findings.iter().enumerate() {
+        if finding.confidence == Confidence::Possible {
+            continue;
+        }
+        for (slug, within) in finding.cause.explains {
+            for (other_at, other) in findings.iter().enumerate() {
+                let fits = other.cause.slug == *slug
+                    && other_at != at
+                    && (finding.stage != Stage::Resolved || other.stage == Stage::Resolved)
+                    && near(finding, other, *within);
+                if fits && !explained.iter().any(|(_, silenced)| *silenced == other_at) {
+                    explained.push((at, other_at));
+                }
+            }
+        }
+    }
+    for (by, other) in explained {
+        // Two that explain each other: the first one found stays.
+        if findings[by].explained_by.is_some() {
+            continue;
+        }
+        findings[other].explained_by = Some(findings[by].id.clone());
+        findings[by].explains += findings[other].count;
+    }
+}
+
+fn near(a: &Finding, b: &Finding, within: Within) -> bool {
+    match within {
+        Within::Mesh => true,
+        Within::Cluster => a.clusters.iter().any(|cluster| b.clusters.contains(cluster)),
+        Within::File => a.files.iter().any(|file| b.files.contains(file)),
+        Within::Token => a.tokens.iter().any(|token| b.tokens.contains(token)),
+    }
+}

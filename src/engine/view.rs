@@ -1,0 +1,104 @@
+//! The questions a cause may ask, as of a moment.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, Thing};
+use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
+use meshwhy_parsers::time::Time;
+
+use super::world::{Known, World};
+
+/// The world as a cause sees it. Of lines it shows what was said so far; documents are always visible.
+pub struct View<'w> {
+    world: &'w World,
+    ended: bool,
+}
+
+impl<'w> View<'w> {
+    /// A view of `world`; `ended` tells whether the input is complete.
+    pub fn new(world: &'w World, ended: bool) -> View<'w> {
+        View { world, ended }
+    }
+
+    /// Whether the whole input has been read, so that silence in it is known to be silence.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The facts of a kind with their repeats, by first mention.
+    pub fn known(&self, kind: Kind) -> impl DoubleEndedIterator<Item = &'w Known> {
+        self.world.facts(kind)
+    }
+
+    /// The facts of a kind, by first mention.
+    pub fn events(&self, kind: Kind) -> impl DoubleEndedIterator<Item = &'w Arc<Event>> {
+        self.world.facts(kind).map(|known| &known.first)
+    }
+
+    /// State rows and documents, by first mention.
+    pub fn states(&self) -> impl DoubleEndedIterator<Item = (&'w Arc<Event>, &'w State)> {
+        self.events(Kind::State).filter_map(|event| match &event.fact {
+            Fact::State(state) => Some((event, &**state)),
+            _ => None,
+        })
+    }
+
+    /// ztunnel config dumps.
+    pub fn dumps(&self) -> impl DoubleEndedIterator<Item = (&'w Arc<Event>, &'w ZtunnelDump)> {
+        self.states().filter_map(|(event, state)| match state {
+            State::Ztunnel(dump) => Some((event, dump)),
+            _ => None,
+        })
+    }
+
+    /// The ztunnel dump of a cluster: the one from the same folder as the log where there are several.
+    pub fn dump_for(&self, event: &Event) -> Option<(&'w Arc<Event>, &'w ZtunnelDump)> {
+        let same_cluster =
+            |dump: &ZtunnelDump, origin: &str| origin == &*event.origin.cluster || dump.cluster == event.origin.cluster;
+        let mut dumps = self.dumps().filter(|(of, dump)| same_cluster(dump, &of.origin.cluster)).peekable();
+        let first = dumps.peek().copied();
+        let folder = |file: &str| file.rsplit_once('/').map_or("", |(folder, _)| folder).to_string();
+        let here = folder(&event.origin.file);
+        dumps.find(|(of, _)| folder(&of.origin.file) == here).or(first)
+    }
+
+    /// A workload of a dump by address.
+    pub fn workload_at<'d>(&self, dump: &'d ZtunnelDump, address: &str) -> Option<&'d ZtunnelWorkload> {
+        dump.workloads.iter().find(|workload| workload.addresses.iter().any(|known| &**known == address))
+    }
+
+    /// What istiod of `cluster` said about `remote`.
+    pub fn remote(&self, cluster: &str, remote: &str) -> impl DoubleEndedIterator<Item = (&'w Known, &'w Remote)> {
+        let (cluster, remote) = (cluster.to_string(), remote.to_string());
+        self.known(Kind::Remote).filter_map(move |known| match &known.first.fact {
+            Fact::Remote(said) if *known.first.origin.cluster == *cluster && *said.cluster == *remote => {
+                Some((known, said))
+            }
+            _ => None,
+        })
+    }
+
+    /// The version that programs of a cluster printed at start, the first one that is a number.
+    pub fn version(&self, cluster: &str) -> Option<(&'w Arc<Event>, &'w str)> {
+        self.events(Kind::Process).find_map(|event| match &event.fact {
+            Fact::Process(Process::Started { version })
+                if *event.origin.cluster == *cluster && version.starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                Some((event, &**version))
+            }
+            _ => None,
+        })
+    }
+
+    /// The last event that proved this thing, which failed before or after, to work.
+    pub fn worked(&self, thing: Thing) -> Option<&'w Arc<Event>> {
+        self.world.worked(thing)
+    }
+
+    /// Whether a file of `cluster` was watched over all of `from..=to`, without a gap: only then is its silence evidence.
+    pub fn covers(&self, cluster: &str, from: Time, to: Time) -> bool {
+        self.world.coverage().any(|(of, _, coverage)| {
+            of == cluster && coverage.gaps == 0 && coverage.span.is_some_and(|(begin, end)| begin <= from && to <= end)
+        })
+    }
+}
