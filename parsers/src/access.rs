@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::errors::Fault;
 use crate::event::{Addr, Text};
+use crate::time::Time;
 
 /// An Envoy access line.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -173,4 +174,9 @@ impl Request {
     pub fn has(&self, flag: &Flag) -> bool {
         self.flags.contains(flag)
     }
+}
+
+/// Reads an access line, text or JSON, with the time the request ended.
+pub fn read(_text: &str) -> Option<(Option<Time>, Request)> {
+    None
 }

@@ -119,3 +119,8 @@ pub enum What {
     /// Not known.
     Other,
 }
+
+/// Reads an error text.
+pub fn fault(text: &str) -> Fault {
+    Fault { what: What::Other, text: text.into(), code: None, address: None, url: None, by_peer: false }
+}

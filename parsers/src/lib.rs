@@ -2,17 +2,24 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
-mod about;
 pub mod access;
+pub mod agent;
+pub mod cni;
+pub mod envoy;
 pub mod errors;
 pub mod event;
 pub mod frame;
+pub mod header;
+pub mod istiod;
+pub mod kube;
 pub mod origin;
-mod parse;
 pub mod signature;
 pub mod state;
 pub mod time;
 pub mod ztunnel;
+
+mod about;
+mod parse;
 
 pub use about::{connection_things, request_things};
 pub use parse::{parse, signatures};

@@ -1,29 +1,106 @@
 //! A line into an event: the header first, then the signatures of what printed it. Never fails.
 
 use crate::event::{Event, Fact, Level, Line, Opaque, TEXT_MAX};
-use crate::signature::Signature;
+use crate::header::{self, Form};
+use crate::signature::{Said, Signature};
+use crate::{access, agent, cni, envoy, istiod, kube, ztunnel};
 
 /// Reads a line. A line no signature knows is `Fact::Opaque` and keeps its own time.
 pub fn parse(line: &Line) -> Event {
-    let at = crate::time::rfc3339(line.text.as_bytes()).map(|(at, _)| at).or(line.outer_at);
-    Event {
+    let event = |at, level, signature, fact| Event {
         at,
         origin: line.origin.clone(),
         seq: line.seq,
         number: line.number,
-        level: Level::Info,
+        level,
         text: cap(&line.text),
-        signature: None,
-        fact: Fact::Opaque(Opaque { template: cap(&line.text), format_known: false }),
+        signature,
+        fact,
+    };
+    if let Some(fact) = kube::row(line) {
+        return event(line.outer_at, Level::Info, Some("table-row"), fact);
     }
+    if let Some((at, request)) = access::read(&line.text) {
+        return event(at.or(line.outer_at), Level::Info, Some("envoy-access"), Fact::Request(Box::new(request)));
+    }
+    let (said, form) = header::read(&line.text, line.outer_at);
+    if let Some(connection) = ztunnel::connection(&said) {
+        return event(said.at, said.level, Some("ztunnel-access"), Fact::Connection(Box::new(connection)));
+    }
+    for signature in tables(&said, form) {
+        if let Ok((_, fact)) = (signature.read)(&said) {
+            return event(said.at, said.level, Some(signature.name), fact);
+        }
+    }
+    let format_known = form != Form::Bare;
+    event(said.at, said.level, None, Fact::Opaque(Opaque { template: template(&said.message), format_known }))
+}
+
+/// The signatures that can know a line, nearest first. Messages move between scopes, so every table is asked in the end.
+fn tables(said: &Said<'_>, form: Form) -> impl Iterator<Item = &'static Signature> {
+    let (first, then): (&[Signature], [&[Signature]; 5]) = match &*said.scope {
+        scope if scope.starts_with("envoy ") => (
+            envoy::SIGNATURES,
+            [agent::SIGNATURES, istiod::SIGNATURES, ztunnel::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES],
+        ),
+        scope if scope.contains("::") => (
+            ztunnel::SIGNATURES,
+            [istiod::SIGNATURES, agent::SIGNATURES, envoy::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES],
+        ),
+        _ if form == Form::Bare => (
+            kube::SIGNATURES,
+            [istiod::SIGNATURES, agent::SIGNATURES, envoy::SIGNATURES, ztunnel::SIGNATURES, cni::SIGNATURES],
+        ),
+        _ => (
+            istiod::SIGNATURES,
+            [agent::SIGNATURES, ztunnel::SIGNATURES, envoy::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES],
+        ),
+    };
+    first.iter().chain(then.into_iter().flatten())
 }
 
 /// Every signature, for `explain` and for the tests over all of them.
 pub fn signatures() -> impl Iterator<Item = &'static Signature> {
-    std::iter::empty()
+    [istiod::SIGNATURES, agent::SIGNATURES, ztunnel::SIGNATURES, envoy::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES]
+        .into_iter()
+        .flatten()
 }
 
 /// The text kept with an event: at most [`TEXT_MAX`] bytes, cut at a character.
 pub(crate) fn cap(text: &str) -> Box<str> {
     text[..text.floor_char_boundary(TEXT_MAX)].into()
+}
+
+/// How many characters of an unknown message make its template.
+const TEMPLATE_MAX: usize = 160;
+
+/// A message with what varies replaced: words that hold a digit become `#`, quoted values `"…"`.
+pub(crate) fn template(message: &str) -> Box<str> {
+    let mut folded = String::new();
+    let first = message.lines().next().unwrap_or("");
+    let mut rest = &first[..first.floor_char_boundary(1_024)];
+    while !rest.is_empty() && folded.len() < TEMPLATE_MAX {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let end = quoted.find('"').map_or(quoted.len(), |end| end + 1);
+            folded.push_str("\"…\"");
+            rest = &quoted[end..];
+            continue;
+        }
+        let end = rest.find([' ', '"']).unwrap_or(rest.len()).max(1);
+        let end = rest.ceil_char_boundary(end);
+        let word = &rest[..end];
+        folded.push_str(if word.bytes().any(|c| c.is_ascii_digit()) { "#" } else { word });
+        rest = &rest[end..];
+    }
+    folded.trim().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_varies_is_folded() {
+        assert_eq!(&*template("lost 14 calls to 10.0.0.1:80 of \"web\" in zone-1"), "lost # calls to # of \"…\" in #");
+    }
 }
