@@ -1,6 +1,6 @@
 //! Open symptoms, waiting for their settle time, and whether what failed worked again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,7 @@ pub struct Case {
     pub first_at: Option<Time>,
     /// Time of the last failure.
     pub last_at: Option<Time>,
+    first_ordinal: u64,
     last_ordinal: u64,
     relapses: u32,
     /// The first success after the last failure.
@@ -62,22 +63,16 @@ pub struct Cases {
     by_thing: BTreeMap<Thing, BTreeSet<Symptom>>,
     due: BTreeSet<(Time, Symptom)>,
     /// In the order in which they opened.
-    opened: Vec<Symptom>,
+    opened: BTreeMap<u64, Symptom>,
+    /// What recovered, oldest first: it makes room when too much is open.
+    well: VecDeque<Symptom>,
     /// Symptoms that were not followed because too many were open.
     pub refused: u64,
 }
 
 impl Cases {
-    /// A failure: opens a case due at `due`, or counts on one. Returns whether it is new.
-    pub fn failed(
-        &mut self,
-        symptom: Symptom,
-        event: &Arc<Event>,
-        at: Option<Time>,
-        ordinal: u64,
-        due: Option<Time>,
-        max: usize,
-    ) -> bool {
+    /// A failure at position `ordinal` among all events: opens a case, or counts on one. Returns whether it is new.
+    pub fn failed(&mut self, symptom: Symptom, event: &Arc<Event>, at: Option<Time>, ordinal: u64, max: usize) -> bool {
         if let Some(case) = self.open.get_mut(&symptom) {
             case.count += 1;
             case.last = Arc::clone(event);
@@ -88,7 +83,7 @@ impl Cases {
             }
             return false;
         }
-        if self.open.len() >= max {
+        if self.open.len() >= max && !self.make_room(at) {
             self.refused += 1;
             return false;
         }
@@ -98,6 +93,7 @@ impl Cases {
             count: 1,
             first_at: at,
             last_at: at,
+            first_ordinal: ordinal,
             last_ordinal: ordinal,
             relapses: 0,
             worked: None,
@@ -107,11 +103,32 @@ impl Cases {
         };
         self.open.insert(symptom, case);
         self.by_thing.entry(symptom.thing).or_default().insert(symptom);
-        self.opened.push(symptom);
-        if let Some(due) = due {
-            self.due.insert((due, symptom));
-        }
+        self.opened.insert(ordinal, symptom);
         true
+    }
+
+    /// Has a case judged at `due`.
+    pub fn judge_at(&mut self, due: Time, symptom: Symptom) {
+        self.due.insert((due, symptom));
+    }
+
+    /// Closes the case that has been well for longest; `false` where everything still fails.
+    fn make_room(&mut self, now: Option<Time>) -> bool {
+        while let Some(symptom) = self.well.pop_front() {
+            if !self.open.get(&symptom).is_some_and(|case| case.recovered(now)) {
+                continue;
+            }
+            let Some(case) = self.open.remove(&symptom) else { continue };
+            self.opened.remove(&case.first_ordinal);
+            if let Some(symptoms) = self.by_thing.get_mut(&symptom.thing) {
+                symptoms.remove(&symptom);
+                if symptoms.is_empty() {
+                    self.by_thing.remove(&symptom.thing);
+                }
+            }
+            return true;
+        }
+        false
     }
 
     /// Something worked: returns the symptoms that recover by it.
@@ -122,6 +139,7 @@ impl Cases {
             if case.worked.is_none() {
                 case.worked = Some(Arc::clone(event));
                 case.worked_ordinal = ordinal;
+                self.well.push_back(*symptom);
                 recovered.push(*symptom);
             }
         }
@@ -150,6 +168,6 @@ impl Cases {
 
     /// All symptoms, in the order in which their cases opened.
     pub fn symptoms(&self) -> Vec<Symptom> {
-        self.opened.clone()
+        self.opened.values().copied().collect()
     }
 }

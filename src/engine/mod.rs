@@ -182,12 +182,16 @@ impl Engine {
         }
         let Some(symptom) = about.failed else { return };
         let at = event.at.or(self.now);
-        let settle = self.settle_of(&event.fact);
-        let due = at.map(|at| at.plus(settle));
-        let is_new = self.cases.failed(symptom, &event, at, self.ordinal, due, self.limits.cases_max);
-        if is_new && settle.is_zero() {
-            self.judge(&symptom);
-            self.announce(symptom);
+        if !self.cases.failed(symptom, &event, at, self.ordinal, self.limits.cases_max) {
+            return;
+        }
+        match (self.settle_of(&event.fact), at) {
+            (settle, Some(at)) if !settle.is_zero() => self.cases.judge_at(at.plus(settle), symptom),
+            // Without a time there is nothing to wait for; the end judges it again.
+            _ => {
+                self.judge(&symptom);
+                self.announce(symptom);
+            }
         }
     }
 
@@ -565,5 +569,222 @@ fn near(a: &Finding, b: &Finding, within: Within) -> bool {
         Within::Cluster => a.clusters.iter().any(|cluster| b.clusters.contains(cluster)),
         Within::File => a.files.iter().any(|file| b.files.contains(file)),
         Within::Token => a.tokens.iter().any(|token| b.tokens.contains(token)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use meshwhy_parsers::errors::{Fault, What};
+    use meshwhy_parsers::event::{Kind, Level, Peer, PeerWhat, Thing};
+    use meshwhy_parsers::origin::Origin;
+
+    static LINK_DOWN: Cause = Cause { rules: &[Rule::on(Kind::Peer, link_down)], ..EMPTY };
+    static LINK_SLOW: Cause = Cause { slug: "link-slow", rules: &[Rule::after(Kind::Peer, 10, link_slow)], ..EMPTY };
+    static ROOT: Cause =
+        Cause { slug: "root", explains: &[("link-down", Within::Token)], rules: &[Rule::Mesh(root)], ..EMPTY };
+    static NOTE: Cause = Cause { slug: RECOVERED, severity: Severity::Info, ..EMPTY };
+    static BROKEN: Cause = Cause { slug: "broken", rules: &[Rule::on(Kind::Peer, panics)], ..EMPTY };
+    const EMPTY: Cause = Cause {
+        slug: "link-down",
+        severity: Severity::Error,
+        summary: "link to {target} down",
+        mechanism: "",
+        remedy: "",
+        verify: "",
+        explains: &[],
+        hits: &[],
+        near_misses: &[],
+        rules: &[],
+    };
+
+    fn target(event: &Event) -> &str {
+        match &event.fact {
+            Fact::Peer(peer) => &peer.target,
+            other => panic!("not a peer event: {other:?}"),
+        }
+    }
+
+    fn link_down(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+        let target = target(event);
+        Some(Verdict::likely(target).slot("target", target).token(target).because(event, "cut"))
+    }
+
+    fn link_slow(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+        let repeats: u64 = view.known(Kind::Peer).map(|known| known.count).sum();
+        (repeats > 2).then(|| Verdict::certain(target(event)))
+    }
+
+    fn root(view: &View<'_>) -> Vec<Verdict> {
+        view.events(Kind::Peer).take(1).map(|event| Verdict::certain("both").token(target(event))).collect()
+    }
+
+    fn panics(_: &View<'_>, _: &Arc<Event>) -> Option<Verdict> {
+        panic!("on purpose")
+    }
+
+    fn event(second: i64, target: &str, what: PeerWhat) -> Event {
+        Event {
+            at: Some(Time::from_unix(second)),
+            origin: Arc::new(Origin::new("east", "east/istiod.log")),
+            seq: second as u64,
+            number: second as u64,
+            level: Level::Warn,
+            text: format!("line {second}").into(),
+            signature: None,
+            fact: Fact::Peer(Peer { target: target.into(), what }),
+        }
+    }
+
+    fn cut(second: i64, target: &str) -> Event {
+        let fault = Fault { what: What::Cut, text: "EOF".into(), code: None, address: None, url: None, by_peer: false };
+        event(second, target, PeerWhat::Disconnected(fault))
+    }
+
+    fn up(second: i64, target: &str) -> Event {
+        event(second, target, PeerWhat::Connected)
+    }
+
+    /// Feeds the events and tells every stage change as `slug subject stage xcount`.
+    fn run(causes: &[&'static Cause], events: Vec<Event>) -> (Vec<String>, Engine) {
+        let mut engine = Engine::presorted(causes.to_vec(), Limits::default());
+        for event in events {
+            engine.feed(Arrival::Item(event));
+        }
+        engine.finish();
+        let mut said = Vec::new();
+        while let Some(finding) = engine.poll() {
+            said.push(format!(
+                "{} {} {} x{}",
+                finding.cause.slug,
+                finding.subject,
+                finding.stage.word(),
+                finding.count
+            ));
+        }
+        (said, engine)
+    }
+
+    #[test]
+    fn repeats_fold_into_one_finding() {
+        let (said, _) = run(&[&LINK_DOWN], vec![cut(1, "west"), cut(2, "west"), cut(3, "west")]);
+        assert_eq!(said, ["link-down west opened x1", "link-down west updated x3"]);
+    }
+
+    #[test]
+    fn what_works_again_is_resolved_and_noted() {
+        let (said, engine) = run(&[&LINK_DOWN, &NOTE], vec![cut(1, "west"), up(2, "west")]);
+        assert_eq!(said[..2], ["link-down west opened x1", "link-down west resolved x1"]);
+        let open: Vec<&str> = engine
+            .findings()
+            .iter()
+            .filter(|finding| finding.stage != Stage::Resolved)
+            .map(|finding| finding.cause.slug)
+            .collect();
+        assert_eq!(open, [RECOVERED]);
+    }
+
+    #[test]
+    fn a_success_of_something_else_resolves_nothing() {
+        let (said, _) = run(&[&LINK_DOWN], vec![cut(1, "west"), up(2, "north")]);
+        assert_eq!(said, ["link-down west opened x1"]);
+    }
+
+    #[test]
+    fn what_fails_again_is_opened_again() {
+        let (said, _) = run(&[&LINK_DOWN], vec![cut(1, "west"), up(2, "west"), cut(3, "west")]);
+        assert_eq!(said, ["link-down west opened x1", "link-down west resolved x1", "link-down west opened x2"]);
+    }
+
+    #[test]
+    fn after_many_relapses_one_success_proves_nothing() {
+        let flapping: Vec<Event> =
+            (0..5).flat_map(|round| [cut(round * 2, "west"), up(round * 2 + 1, "west")]).collect();
+        let (_, engine) = run(&[&LINK_DOWN], flapping.clone());
+        assert_eq!(engine.findings()[0].stage, Stage::Opened);
+        let (_, engine) = run(&[&LINK_DOWN], flapping.into_iter().chain([up(500, "north")]).collect());
+        assert_eq!(engine.findings()[0].stage, Stage::Resolved, "it stayed well for minutes");
+    }
+
+    #[test]
+    fn a_cause_with_a_settle_time_sees_what_is_said_meanwhile() {
+        let (said, _) = run(&[&LINK_SLOW], vec![cut(1, "west"), cut(5, "west"), cut(9, "west"), cut(20, "west")]);
+        assert_eq!(said[0], "link-slow west opened x3");
+    }
+
+    #[test]
+    fn an_explained_finding_is_silent_and_counted() {
+        let (_, engine) = run(&[&LINK_DOWN, &ROOT], vec![cut(1, "west"), cut(2, "west")]);
+        let [first, second] = engine.findings() else { panic!("two findings") };
+        assert_eq!((first.cause.slug, first.explains), ("root", 2));
+        assert_eq!(second.explained_by.as_ref(), Some(&first.id));
+    }
+
+    #[test]
+    fn a_panicking_judge_is_disabled_and_named() {
+        let (said, engine) = run(&[&BROKEN, &LINK_DOWN], vec![cut(1, "west"), cut(2, "north")]);
+        assert_eq!(engine.stats().causes_disabled, ["broken"]);
+        assert_eq!(said, ["link-down west opened x1", "link-down north opened x1"]);
+    }
+
+    #[test]
+    fn open_cases_are_bounded_and_the_rest_is_counted() {
+        let limits = Limits { cases_max: 2, ..Limits::default() };
+        let mut engine = Engine::presorted(vec![&LINK_DOWN], limits);
+        for event in [cut(1, "a"), cut(2, "b"), cut(3, "c"), up(4, "a"), cut(5, "d")] {
+            engine.feed(Arrival::Item(event));
+        }
+        engine.finish();
+        assert_eq!(engine.stats().cases_refused, 1, "c found no room; d took the place of a, which is well");
+    }
+
+    #[test]
+    fn racing_origins_are_put_in_order_and_a_late_line_is_counted() {
+        let limits = Limits { lateness: Duration::from_secs(2), ..Limits::default() };
+        let mut engine = Engine::racing(vec![&LINK_DOWN], limits);
+        let origin = |event: &Event| event.origin.clone();
+        let other = |mut event: Event| {
+            event.origin = Arc::new(Origin::new("west", "west/istiod.log"));
+            event
+        };
+        engine.feed(Arrival::Begin(origin(&cut(0, "a"))));
+        engine.feed(Arrival::Begin(origin(&other(cut(0, "a")))));
+        for event in [
+            cut(10, "a"),
+            other(up(9, "a")),
+            cut(20, "a"),
+            other(cut(21, "b")),
+            cut(22, "a"),
+            other(cut(5, "z")),
+            other(cut(30, "b")),
+        ] {
+            engine.feed(Arrival::Item(event));
+        }
+        engine.finish();
+        assert_eq!(engine.stats().late, 1);
+        assert_eq!(engine.stats().events, 7, "nothing is lost");
+    }
+
+    #[test]
+    fn an_idle_origin_is_not_waited_for() {
+        let mut engine = Engine::racing(vec![&LINK_DOWN], Limits::default());
+        let west = Arc::new(Origin::new("west", "west/istiod.log"));
+        let mut quiet = up(1, "x");
+        quiet.origin = west;
+        engine.feed(Arrival::Clock(Time::from_unix(100)));
+        engine.feed(Arrival::Item(quiet));
+        engine.feed(Arrival::Item(cut(50, "a")));
+        assert!(engine.poll().is_none(), "west is awake and far behind");
+        engine.feed(Arrival::Clock(Time::from_unix(102)));
+        engine.feed(Arrival::Item(cut(60, "a")));
+        engine.feed(Arrival::Clock(Time::from_unix(104)));
+        engine.feed(Arrival::Item(cut(61, "a")));
+        assert_eq!(engine.poll().map(|finding| finding.subject), Some("a".to_string()));
+    }
+
+    #[test]
+    fn equal_names_are_equal_things() {
+        assert_eq!(Thing::named(&["a", "b"]), Thing::named(&["a", "b"]));
+        assert_ne!(Thing::named(&["ab", ""]), Thing::named(&["a", "b"]));
     }
 }

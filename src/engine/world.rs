@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Thing};
 use meshwhy_parsers::time::Time;
 
 /// How many different facts of one kind are kept.
-pub const FACTS_PER_KIND_MAX: usize = 4_096;
+pub const FACTS_PER_KIND_MAX: usize = 2_048;
 
 /// A fact with its repeats.
 #[derive(Clone, Debug)]
