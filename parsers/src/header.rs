@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
 use crate::event::Level;
-use crate::signature::Said;
+use crate::signature::{Fields, Said};
 use crate::time::{self, Time};
 
 /// Which form a header has.
@@ -141,10 +141,10 @@ const LABELS: &[&str] = &[
 /// Reads the header of a record. Always succeeds: without a header the whole record is the message.
 pub fn read(text: &str, outer_at: Option<Time>) -> (Said<'_>, Form) {
     let trimmed = text.trim_start_matches([' ', '\t']);
-    if trimmed.starts_with('{') {
-        if let Some(said) = json(trimmed, outer_at) {
-            return (said, Form::Json);
-        }
+    if trimmed.starts_with('{')
+        && let Some(said) = json(trimmed, outer_at)
+    {
+        return (said, Form::Json);
     }
     if let Some(said) = bracketed(trimmed) {
         return (said, Form::Console);
@@ -269,7 +269,7 @@ fn scope_end(body: &str) -> Option<usize> {
 }
 
 /// Splits the fields off the message's end.
-fn tail<'a>(body: &'a str, scope: &str) -> (Cow<'a, str>, Vec<(Cow<'a, str>, Cow<'a, str>)>) {
+fn tail<'a>(body: &'a str, scope: &str) -> (Cow<'a, str>, Fields<'a>) {
     if scope == "access" || scope == "dns" {
         for text in ["connection complete", "connection failed", "connection opened"] {
             if let Some(rest) = body.strip_prefix(text) {
@@ -282,10 +282,10 @@ fn tail<'a>(body: &'a str, scope: &str) -> (Cow<'a, str>, Vec<(Cow<'a, str>, Cow
         Some((caller, rest)) if caller.contains(".go:") && !caller.contains(' ') => rest,
         _ => body,
     };
-    if let Some((message, labels)) = body.rsplit_once('\t') {
-        if labels.is_empty() || starts_like_field(labels) {
-            return (Cow::Borrowed(message.trim_end()), fields(labels));
-        }
+    if let Some((message, labels)) = body.rsplit_once('\t')
+        && (labels.is_empty() || starts_like_field(labels))
+    {
+        return (Cow::Borrowed(message.trim_end()), fields(labels));
     }
     let begins = LABELS
         .iter()
@@ -311,8 +311,8 @@ fn starts_like_field(text: &str) -> bool {
 }
 
 /// Reads `key=value key="quoted value" key=value with blanks`. A value without quotes reaches to the next ` key=`.
-pub fn fields(text: &str) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
-    let mut found: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
+pub fn fields(text: &str) -> Fields<'_> {
+    let mut found: Fields<'_> = Vec::new();
     let mut rest = text.trim();
     while let Some(equals) = rest.find('=') {
         let key = rest[..equals].trim();
@@ -486,10 +486,10 @@ fn json(text: &str, outer_at: Option<Time>) -> Option<Said<'_>> {
 }
 
 /// The pairs of a JSON object in order, duplicates kept, values as text; nested values as compact JSON.
-pub fn json_pairs(text: &str) -> Option<Vec<(Cow<'static, str>, Cow<'static, str>)>> {
+pub fn json_pairs(text: &str) -> Option<Fields<'static>> {
     struct Pairs;
     impl<'de> Visitor<'de> for Pairs {
-        type Value = Vec<(Cow<'static, str>, Cow<'static, str>)>;
+        type Value = Fields<'static>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("an object")
         }

@@ -7,6 +7,9 @@ use nom::IResult;
 use crate::event::{Fact, Level};
 use crate::time::Time;
 
+/// Keys and values of a line, in its order.
+pub type Fields<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
+
 /// A line whose header has been read: what is left to understand is the message.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Said<'a> {
@@ -21,7 +24,7 @@ pub struct Said<'a> {
     /// The message without fields.
     pub message: Cow<'a, str>,
     /// The fields: labels of istiod, fields of ztunnel, keys of a JSON line. First one wins.
-    pub fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    pub fields: Fields<'a>,
 }
 
 impl Said<'_> {
@@ -50,6 +53,6 @@ pub struct Signature {
 }
 
 /// A refusal, for reading functions that decide by other means than a combinator.
-pub fn refuse<'a, T>(input: &'a str) -> IResult<&'a str, T> {
+pub fn refuse<T>(input: &str) -> IResult<&str, T> {
     Err(nom::Err::Error(nom::error::Error::new(input, nom::error::ErrorKind::Verify)))
 }
