@@ -127,10 +127,10 @@ fn request_about(request: &Request, file: &str) -> About {
     if !request.is_failure() {
         return About { failed: None, worked: things };
     }
-    let thing = things
-        .first()
-        .copied()
-        .unwrap_or_else(|| Thing::named(&["authority", file, &request.authority, &request.route]));
+    let thing = match things.first() {
+        Some(thing) if request.is_over_once_it_works() => *thing,
+        _ => Thing::named(&["call", file, &cluster, &request.authority, &request.route]),
+    };
     let class = Thing::named(&[
         &format!("{:?}", request.flags),
         &request.details,

@@ -1,12 +1,23 @@
 //! Envoy's access log: Istio's text default of every version since 1.6, and JSON with Istio's keys in any order
 //! (`istio/istio: pilot/pkg/model/telemetry_logging.go`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use crate::errors::Fault;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, take_while, take_while1};
+use nom::character::complete::{char, space1};
+use nom::combinator::{map, opt, verify};
+use nom::multi::many_m_n;
+use nom::sequence::{delimited, preceded, terminated};
+use nom::{IResult, Parser};
+
+use crate::errors::{self, Fault};
 use crate::event::{Addr, Text};
-use crate::time::Time;
+use crate::header;
+use crate::signature::refuse;
+use crate::time::{self, Time};
 
 /// An Envoy access line.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -39,8 +50,10 @@ pub struct Request {
     pub authority: Text,
     /// User agent; empty for `-`.
     pub user_agent: Text,
-    /// The upstream address chosen.
+    /// The upstream address chosen; behind `envoy://connect_originate/` the one that HBONE leads to.
     pub upstream: Option<Addr>,
+    /// Whether the upstream is reached through an HBONE tunnel of this proxy (`envoy://connect_originate/...`).
+    pub tunnelled: bool,
     /// The upstream cluster.
     pub cluster: ClusterName,
     /// Local address of the upstream connection, as printed.
@@ -70,13 +83,24 @@ pub enum ClusterName {
         /// Service host name.
         host: Text,
     },
-    /// `inbound|8080||` and `inbound-vip|8080|http|host`.
+    /// `inbound|8080||`: the application behind this proxy.
     Inbound {
         /// Port.
         port: u16,
     },
-    /// `PassthroughCluster`, `InboundPassthroughCluster...`.
+    /// `inbound-vip|8080|http|host`: a service or, as `inbound-pod`, a pod behind this waypoint.
+    Waypoint {
+        /// Port.
+        port: u16,
+        /// Subset: `http`, `tcp`, `http/v1`.
+        subset: Text,
+        /// Service host name, or the pod's address.
+        host: Text,
+    },
+    /// `PassthroughCluster`: an address that no service of the mesh owns.
     Passthrough,
+    /// `InboundPassthroughCluster`, with or without an IP family: a port that no service names.
+    InboundPassthrough,
     /// `BlackHoleCluster`.
     BlackHole,
     /// Anything else, as printed.
@@ -89,7 +113,9 @@ impl fmt::Display for ClusterName {
             ClusterName::None => f.write_str("-"),
             ClusterName::Outbound { port, subset, host } => write!(f, "outbound|{port}|{subset}|{host}"),
             ClusterName::Inbound { port } => write!(f, "inbound|{port}||"),
+            ClusterName::Waypoint { port, subset, host } => write!(f, "inbound-vip|{port}|{subset}|{host}"),
             ClusterName::Passthrough => f.write_str("PassthroughCluster"),
+            ClusterName::InboundPassthrough => f.write_str("InboundPassthroughCluster"),
             ClusterName::BlackHole => f.write_str("BlackHoleCluster"),
             ClusterName::Other(text) => f.write_str(text),
         }
@@ -161,22 +187,721 @@ pub enum Flag {
     Other(Text),
 }
 
+impl Flag {
+    /// Reads one flag, short as in text lines or long as newer JSON formats print it.
+    pub fn from_word(word: &str) -> Flag {
+        let known = FLAGS.iter().find(|(short, long, _)| *short == word || *long == word);
+        known.map_or_else(|| Flag::Other(word.into()), |(_, _, flag)| flag.clone())
+    }
+
+    /// As printed in text lines.
+    pub fn word(&self) -> &str {
+        match self {
+            Flag::Other(word) => word,
+            flag => FLAGS.iter().find(|(_, _, known)| known == flag).map_or("", |(short, _, _)| short),
+        }
+    }
+}
+
+/// Short and long names (`envoyproxy/envoy: envoy/stream_info/stream_info.h`).
+static FLAGS: &[(&str, &str, Flag)] = &[
+    ("UH", "NoHealthyUpstream", Flag::NoHealthyUpstream),
+    ("UF", "UpstreamConnectionFailure", Flag::UpstreamConnectionFailure),
+    ("UO", "UpstreamOverflow", Flag::UpstreamOverflow),
+    ("NR", "NoRouteFound", Flag::NoRoute),
+    ("URX", "UpstreamRetryLimitExceeded", Flag::RetryLimitExceeded),
+    ("NC", "NoClusterFound", Flag::NoCluster),
+    ("DT", "DurationTimeout", Flag::DurationTimeout),
+    ("DC", "DownstreamConnectionTermination", Flag::DownstreamConnectionTermination),
+    ("LH", "FailedLocalHealthCheck", Flag::LocalHealthCheckFailed),
+    ("UT", "UpstreamRequestTimeout", Flag::UpstreamRequestTimeout),
+    ("LR", "LocalReset", Flag::LocalReset),
+    ("UR", "UpstreamRemoteReset", Flag::UpstreamRemoteReset),
+    ("UC", "UpstreamConnectionTermination", Flag::UpstreamConnectionTermination),
+    ("DI", "DelayInjected", Flag::DelayInjected),
+    ("FI", "FaultInjected", Flag::FaultInjected),
+    ("RL", "RateLimited", Flag::RateLimited),
+    ("UAEX", "UnauthorizedExternalService", Flag::UnauthorizedExternal),
+    ("RLSE", "RateLimitServiceError", Flag::RateLimitServiceError),
+    ("IH", "InvalidEnvoyRequestHeaders", Flag::InvalidHeader),
+    ("SI", "StreamIdleTimeout", Flag::StreamIdleTimeout),
+    ("DPE", "DownstreamProtocolError", Flag::DownstreamProtocolError),
+    ("UPE", "UpstreamProtocolError", Flag::UpstreamProtocolError),
+    ("UMSDR", "UpstreamMaxStreamDurationReached", Flag::MaxStreamDuration),
+    ("RFCF", "ResponseFromCacheFilter", Flag::ResponseFromCache),
+    ("NFCF", "NoFilterConfigFound", Flag::NoFilterConfig),
+    ("OM", "OverloadManagerTerminated", Flag::OverloadManager),
+    ("DF", "DnsResolutionFailed", Flag::DnsFailure),
+    ("DO", "DropOverload", Flag::DropOverload),
+    ("DR", "DownstreamRemoteReset", Flag::DownstreamRemoteReset),
+];
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// Answered; also a refusal by the application itself (4xx that came via upstream).
+    Served,
+    /// The caller went away first.
+    ClientGone,
+    /// A policy of the mesh refused it: authorization, token, rate limit.
+    RefusedByPolicy,
+    /// Something failed.
+    Failed,
+}
+
 impl Request {
-    /// Whether something went wrong: a response flag, a 5xx, or a refusal by policy.
+    /// What became of it.
+    pub fn outcome(&self) -> Outcome {
+        // A fault that only delayed, and an answer from a cache, are answers.
+        let harmless = |flag: &Flag| matches!(flag, Flag::ResponseFromCache | Flag::DelayInjected);
+        let gone = |flag: &Flag| matches!(flag, Flag::DownstreamConnectionTermination | Flag::DownstreamRemoteReset);
+        let why = |what: &str| self.details.starts_with(what) || self.termination.starts_with(what);
+        let refused = ["rbac_access_denied", "jwt_authn", "ext_authz", "local_rate_limited", "request_rate_limited"];
+        if refused.iter().any(|what| why(what)) || self.has(&Flag::RateLimited) || self.has(&Flag::UnauthorizedExternal)
+        {
+            return Outcome::RefusedByPolicy;
+        }
+        let mut flags = self.flags.iter().filter(|flag| !harmless(flag)).peekable();
+        if flags.peek().is_some() {
+            let only_gone = flags.all(gone);
+            return if only_gone { Outcome::ClientGone } else { Outcome::Failed };
+        }
+        if self.details.starts_with("downstream_remote_disconnect") || self.details == "downstream_remote_reset".into()
+        {
+            return Outcome::ClientGone;
+        }
+        let own_refusal = LOCAL_REFUSALS.iter().any(|what| self.details.contains(what));
+        let grpc_failed = self.grpc_status.as_deref().is_some_and(|status| GRPC_FAILURES.contains(&status));
+        if self.code >= 500 || self.code == 429 || own_refusal || self.transport.is_some() || grpc_failed {
+            return Outcome::Failed;
+        }
+        Outcome::Served
+    }
+
+    /// Whether something went wrong that someone may want to fix: anything but an answer.
     pub fn is_failure(&self) -> bool {
-        let flagged = self.flags.iter().any(|flag| *flag != Flag::ResponseFromCache);
-        let refused =
-            ["rbac_access_denied", "jwt_authn", "ext_authz"].iter().any(|what| self.details.starts_with(what));
-        flagged || self.code >= 500 || refused
+        self.outcome() != Outcome::Served
+    }
+
+    /// Whether one later success at the same place proves that this failure is over: so it is where a connection, an
+    /// endpoint or configuration was missing, and not where some calls fail among others that work.
+    pub fn is_over_once_it_works(&self) -> bool {
+        use Flag::{DnsFailure, NoCluster, NoFilterConfig, NoHealthyUpstream, NoRoute, UpstreamConnectionFailure};
+        let missing = |flag: &Flag| {
+            matches!(
+                flag,
+                UpstreamConnectionFailure | NoHealthyUpstream | NoRoute | NoCluster | DnsFailure | NoFilterConfig
+            )
+        };
+        self.flags.iter().any(missing) && !self.has(&Flag::UpstreamOverflow)
     }
 
     /// Whether a flag is set.
     pub fn has(&self, flag: &Flag) -> bool {
         self.flags.contains(flag)
     }
+
+    /// Why the upstream stream was reset: `connection_failure`, `connection_timeout`, `connection_termination`,
+    /// `overflow`, `remote_reset`, ...; empty where it was not, or where the details do not say.
+    pub fn reset(&self) -> String {
+        let Some((_, inner)) = self.details.split_once("upstream_reset").and_then(|(_, rest)| rest.split_once('{'))
+        else {
+            return String::new();
+        };
+        let end = inner.find(['}', ',', '|', ':']).unwrap_or(inner.len());
+        inner[..end].trim().replace(' ', "_").to_ascii_lowercase()
+    }
+
+    /// Whether this line was written on the side of the application: the proxy in front of it took the request in.
+    pub fn is_inbound(&self) -> bool {
+        let app = |addr: &Addr| &*addr.host == "127.0.0.6" || &*addr.host == "::6";
+        match &self.cluster {
+            ClusterName::Inbound { .. } | ClusterName::InboundPassthrough => true,
+            ClusterName::None => {
+                self.route.starts_with("inbound|")
+                    || self.sni.starts_with("outbound_.")
+                    || self.upstream_local.as_ref().is_some_and(app)
+            }
+            _ => false,
+        }
+    }
+
+    /// The service as people name it: the cluster's host, else the authority, else the address dialled.
+    pub fn service(&self) -> String {
+        let named = match &self.cluster {
+            ClusterName::Outbound { host, .. } | ClusterName::Waypoint { host, .. } => Some(host.to_string()),
+            ClusterName::Other(name) => Some(name.to_string()),
+            ClusterName::Inbound { .. } | ClusterName::InboundPassthrough => service_of_sni(&self.sni),
+            ClusterName::None => service_of_sni(&self.sni),
+            ClusterName::Passthrough | ClusterName::BlackHole => None,
+        };
+        let authority = || (!self.authority.is_empty()).then(|| self.authority.to_string());
+        let sni = || (!self.sni.is_empty()).then(|| self.sni.to_string());
+        let dialled = || self.upstream.as_ref().or(self.downstream_local.as_ref()).map(ToString::to_string);
+        named.or_else(authority).or_else(sni).or_else(dialled).unwrap_or_else(|| "unknown destination".to_string())
+    }
 }
 
+/// `outbound_.8080_._.mock-server.default.svc.cluster.local`: the service that the calling proxy had in mind.
+fn service_of_sni(sni: &str) -> Option<String> {
+    let (_, rest) = sni.strip_prefix("outbound_.")?.split_once("_.")?;
+    let (_, host) = rest.split_once('.')?;
+    Some(host.trim_start_matches("_.").to_string())
+}
+
+/// Details with which Envoy refuses by itself, where no flag and no 5xx tells it.
+const LOCAL_REFUSALS: &[&str] = &[
+    "headers_too_large",
+    "header_too_large",
+    "too_many_headers",
+    "headers_count",
+    "route_not_found",
+    "no_healthy_upstream",
+    "cluster_not_found",
+    "upgrade_failed",
+    "low_version",
+    "codec_error",
+    "request_payload_too_large",
+    "filter_chain_not_found",
+    "overload",
+    "fault_filter_abort",
+    "upstream_reset_before_response_started",
+    "upstream_reset_after_response_started",
+    "response_timeout",
+    "max_duration_timeout",
+    "stream_idle_timeout",
+    "request_header_timeout",
+    "request_overall_timeout",
+    "maintenance_mode",
+];
+
+/// gRPC statuses that say the server failed; the others are answers of the application.
+const GRPC_FAILURES: &[&str] =
+    &["Unavailable", "UNAVAILABLE", "14", "Internal", "INTERNAL", "13", "DeadlineExceeded", "DEADLINE_EXCEEDED", "4"];
+
 /// Reads an access line, text or JSON, with the time the request ended.
-pub fn read(_text: &str) -> Option<(Option<Time>, Request)> {
-    None
+pub fn read(text: &str) -> Option<(Option<Time>, Request)> {
+    let text = text.trim();
+    let (started, request) = match text.as_bytes().first()? {
+        b'{' => json(text, 0)?,
+        _ => columns(text).or_else(|| fragment(text).map(|request| (None, request)))?,
+    };
+    let ended = started.map(|at| request.duration.map_or(at, |duration| at.plus(duration)));
+    Some((ended, request))
+}
+
+/// How many columns of a line are read.
+const COLUMNS_MAX: usize = 48;
+
+/// One column: as printed, and whether it stood in quotes.
+#[derive(Clone, Copy, Debug)]
+struct Column<'a> {
+    text: &'a str,
+    quoted: bool,
+}
+
+/// A text line. Since 1.9, where the `"-"` before the sizes is the transport's failure (long ago a second one, of Mixer,
+/// stood before it, and the details were missing):
+/// `[start] "GET /x HTTP/1.1" 503 UF details termination "transport" 0 91 10 - "xff" "agent" "request id" "authority"
+/// "10.0.0.1:80" outbound|80||web.shop.svc.cluster.local local local remote sni route`
+fn columns(text: &str) -> Option<(Option<Time>, Request)> {
+    let (started, rest) = start(text)?;
+    let (rest, request_line) = quoted(rest).ok()?;
+    let (rest, code) = preceded(space1, status).parse(rest).ok()?;
+    let (rest, flags) = preceded(space1, flags).parse(rest).ok()?;
+    let (_, columns) = many_m_n(0, COLUMNS_MAX, preceded(space1, column)).parse(rest).ok()?;
+    let mut request = Request { code, flags, ..Request::default() };
+    set_request_line(&mut request, request_line);
+
+    // The sizes are the first two bare numbers in a row; what stands before them differs between versions.
+    let is_number = |column: &Column<'_>| !column.quoted && column.text.bytes().all(|c| c.is_ascii_digit());
+    let sizes = columns.windows(2).position(|pair| pair.iter().all(is_number));
+    let (before, after) = columns.split_at(sizes.unwrap_or(columns.len().min(3)));
+    let mut bare = before.iter().filter(|column| !column.quoted).map(|column| column.text);
+    let details = bare.next().unwrap_or("");
+    let termination = bare.next().unwrap_or("");
+    let transport = before.iter().rev().find(|column| column.quoted).map_or("", |column| column.text);
+    // Two columns at least follow the flags in every known format; a lone status line of another program has none.
+    if columns.len() < 2 {
+        return None;
+    }
+    request.details = present(details);
+    request.termination = present(termination);
+    request.transport = transport_fault(transport, details);
+    if sizes.is_some() {
+        request.duration = after.get(2).and_then(|column| millis(column.text));
+        request.upstream_time = after.get(3).filter(|column| !column.quoted).and_then(|column| millis(column.text));
+        let mut quoted = after.iter().filter(|column| column.quoted).map(|column| column.text);
+        let _forwarded_for = quoted.next();
+        request.user_agent = present(quoted.next().unwrap_or(""));
+        request.request_id = present(quoted.next().unwrap_or(""));
+        request.authority = present(quoted.next().unwrap_or(""));
+        set_upstream(&mut request, quoted.next().unwrap_or(""));
+        let last_quoted = after.iter().rposition(|column| column.quoted).unwrap_or(3);
+        // Extra columns that other formats add behind may be quoted again, so count from the fifth quoted one.
+        let fifth =
+            after.iter().enumerate().filter(|(_, column)| column.quoted).nth(4).map_or(last_quoted, |(at, _)| at);
+        let mut bare = after.iter().skip(fifth + 1).map(|column| column.text);
+        request.cluster = cluster(bare.next().unwrap_or(""));
+        request.upstream_local = bare.next().and_then(Addr::parse);
+        request.downstream_local = bare.next().and_then(Addr::parse);
+        request.downstream_remote = bare.next().and_then(Addr::parse);
+        request.sni = present(bare.next().unwrap_or(""));
+        request.route = present(bare.next().unwrap_or(""));
+    }
+    Some((started, request))
+}
+
+/// Part of a line, as people quote it: `503 UF,URX upstream_reset_before_response_started{connection_termination}`.
+/// A flag we know and details of Envoy's shape must stand at its begin.
+fn fragment(text: &str) -> Option<Request> {
+    let (rest, code) = opt(terminated(status, space1)).parse(text).ok()?;
+    let (rest, flags) = flags(rest).ok()?;
+    let (_, columns) = many_m_n(1, COLUMNS_MAX, preceded(space1, column)).parse(rest).ok()?;
+    let details = columns.first().filter(|column| !column.quoted)?.text;
+    let of_envoy = DETAILS.iter().any(|known| details.starts_with(known));
+    if !of_envoy || flags.iter().any(|flag| matches!(flag, Flag::Other(_))) || flags.is_empty() && code.is_none() {
+        return None;
+    }
+    let quoted = |at: usize| columns.iter().filter(|column| column.quoted).nth(at).map_or("", |column| column.text);
+    let mut request = Request { code: code.unwrap_or(0), flags, details: present(details), ..Request::default() };
+    request.transport = transport_fault(quoted(0), details);
+    if let Some(upstream) = columns.iter().rev().find(|column| column.quoted && Addr::parse(column.text).is_some()) {
+        set_upstream(&mut request, upstream.text);
+    }
+    if let Some(named) = columns.iter().find(|column| column.text.contains('|') && !column.text.contains('{')) {
+        request.cluster = cluster(named.text);
+    }
+    Some(request)
+}
+
+/// How Envoy's details begin, for fragments.
+const DETAILS: &[&str] = &[
+    "upstream_reset_before_response_started",
+    "upstream_reset_after_response_started",
+    "no_healthy_upstream",
+    "route_not_found",
+    "cluster_not_found",
+    "filter_chain_not_found",
+    "response_timeout",
+    "upstream_response_timeout",
+    "upstream_per_try_timeout",
+    "via_upstream",
+    "downstream_remote_disconnect",
+    "rbac_access_denied",
+    "jwt_authn_access_denied",
+    "ext_authz",
+    "stream_idle_timeout",
+    "max_duration_timeout",
+    "http1.",
+    "http2.",
+];
+
+/// The start time and what follows it. The opening bracket is often lost in pasting, and tools put names in front.
+fn start(text: &str) -> Option<(Option<Time>, &str)> {
+    if text.starts_with('"') {
+        return Some((None, text));
+    }
+    // Names of a pod and a container fit in front of the time.
+    let near = &text.as_bytes()[..text.len().min(320)];
+    let close = memchr::memmem::find(near, b"] \"")?;
+    let before = text.get(..close)?;
+    let begin = before.rfind(['[', ' ', '\t', '#']).map_or(0, |at| at + 1);
+    let stamp = &before[begin..];
+    let (at, used) = time::rfc3339(stamp.as_bytes())?;
+    (used == stamp.len()).then_some((Some(at), text.get(close + 2..)?))
+}
+
+/// `"..."`; a quote inside ends it only where a blank or the end follows.
+fn quoted(input: &str) -> IResult<&str, &str> {
+    let (rest, _) = char('"').parse(input)?;
+    let bytes = rest.as_bytes();
+    for at in memchr::memchr_iter(b'"', bytes) {
+        if bytes.get(at + 1).is_none_or(|next| matches!(next, b' ' | b'\t')) {
+            return Ok((&rest[at + 1..], &rest[..at]));
+        }
+    }
+    refuse(input)
+}
+
+/// A bare column: up to a blank that is not inside braces (old versions print blanks in details).
+fn bare(input: &str) -> IResult<&str, &str> {
+    let mut depth = 0u32;
+    for (at, byte) in input.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b' ' | b'\t' if depth == 0 => {
+                return if at == 0 { refuse(input) } else { Ok((&input[at..], &input[..at])) };
+            }
+            _ => {}
+        }
+    }
+    if depth > 0 {
+        // A brace that never closes is a cut line: the blank ends the column after all.
+        return take_while1(|c| c != ' ' && c != '\t').parse(input);
+    }
+    if input.is_empty() { refuse(input) } else { Ok(("", input)) }
+}
+
+fn column(input: &str) -> IResult<&str, Column<'_>> {
+    let in_quotes = map(quoted, |text| Column { text, quoted: true });
+    let plain = map(bare, |text| Column { text, quoted: false });
+    alt((in_quotes, plain)).parse(input)
+}
+
+/// `503`, or `-` and `0` where no status was sent.
+fn status(input: &str) -> IResult<&str, u16> {
+    let digits = verify(take_while1(|c: char| c.is_ascii_digit()), |digits: &str| digits.len() <= 3);
+    alt((map(digits, |digits: &str| digits.parse().unwrap_or(0)), map(tag("-"), |_| 0))).parse(input)
+}
+
+/// `UF,URX`, or `-`.
+fn flags(input: &str) -> IResult<&str, Vec<Flag>> {
+    let word = take_while1(|c: char| c.is_ascii_uppercase() || c == ',');
+    let end = |rest: &str| rest.is_empty() || rest.starts_with([' ', '\t']);
+    let (rest, words) = alt((map(tag("-"), |_| ""), word)).parse(input)?;
+    if !end(rest) {
+        return refuse(input);
+    }
+    Ok((rest, words.split(',').filter(|word| !word.is_empty()).map(Flag::from_word).collect()))
+}
+
+/// `GET /a b HTTP/1.1`, or `- - -`.
+fn set_request_line(request: &mut Request, line: &str) {
+    let (method, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let (path, protocol) = rest.rsplit_once(' ').unwrap_or((rest, ""));
+    request.method = present(method);
+    request.path = present(path);
+    request.protocol = present(protocol);
+}
+
+/// `10.0.0.1:80`, `envoy://connect_originate/10.0.0.1:8080`, `envoy://internal_client_address/`.
+fn set_upstream(request: &mut Request, text: &str) {
+    let inner: IResult<&str, &str> = delimited(tag("envoy://"), take_while(|c: char| c != '/'), char('/')).parse(text);
+    match inner {
+        Ok((address, listener)) => {
+            request.tunnelled = listener.contains("connect_originate");
+            request.upstream = Addr::parse(address);
+        }
+        Err(_) => request.upstream = Addr::parse(text.strip_prefix("tcp://").unwrap_or(text)),
+    }
+}
+
+/// `outbound|9080|v1|host`, `outbound_.9080_.v1_.host`, `inbound|8080||`, `inbound-vip|8080|http|host`, ...
+pub fn cluster(text: &str) -> ClusterName {
+    let parts = |rest: &str, separator: &str| -> Option<(u16, Text, Text)> {
+        let mut parts = rest.splitn(3, separator);
+        let port = parts.next()?.parse().ok()?;
+        let subset = parts.next()?;
+        let subset = if subset == "_" { "" } else { subset };
+        Some((port, subset.into(), parts.next().unwrap_or("").into()))
+    };
+    let outbound = |(port, subset, host)| ClusterName::Outbound { port, subset, host };
+    if let Some(rest) = text.strip_prefix("outbound|") {
+        // Newer versions add `;` and a hash of the endpoint's settings.
+        let rest = rest.split(';').next().unwrap_or(rest);
+        return parts(rest, "|").map_or_else(|| ClusterName::Other(text.into()), outbound);
+    }
+    if let Some(rest) = text.strip_prefix("outbound_.") {
+        return parts(rest, "_.").map_or_else(|| ClusterName::Other(text.into()), outbound);
+    }
+    for prefix in ["inbound-vip|", "inbound-pod|"] {
+        if let Some((port, subset, host)) = text.strip_prefix(prefix).and_then(|rest| parts(rest, "|")) {
+            return ClusterName::Waypoint { port, subset, host };
+        }
+    }
+    if let Some((port, _, _)) = text.strip_prefix("inbound|").and_then(|rest| parts(rest, "|")) {
+        return ClusterName::Inbound { port };
+    }
+    match text {
+        "" | "-" => ClusterName::None,
+        "BlackHoleCluster" => ClusterName::BlackHole,
+        "PassthroughCluster" => ClusterName::Passthrough,
+        _ if text.starts_with("InboundPassthroughCluster") => ClusterName::InboundPassthrough,
+        _ => ClusterName::Other(text.into()),
+    }
+}
+
+/// A value as printed; `-` stands for none.
+fn present(text: &str) -> Text {
+    if text == "-" { Text::default() } else { text.into() }
+}
+
+fn millis(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    matches!(unit, "" | "ms").then(|| number.parse().ok().map(Duration::from_millis))?
+}
+
+/// Why the transport failed: the field of that name, else what the details add behind the reset's reason.
+fn transport_fault(field: &str, details: &str) -> Option<Fault> {
+    if !matches!(field, "" | "-") {
+        return Some(errors::fault(&with_blanks(field)));
+    }
+    let inner = details.split_once('{')?.1.trim_end_matches('}');
+    let begin = inner.find(['|', ',']).map(|at| at + 1).or_else(|| inner.find("TLS"))?;
+    let inner = inner.get(begin..)?.trim();
+    // `connection_failure|` alone carries nothing.
+    (!inner.is_empty() && !details.starts_with("jwt_")).then(|| errors::fault(&with_blanks(inner)))
+}
+
+/// Envoy prints underscores for blanks in details. What stays in capitals is a name of OpenSSL's.
+fn with_blanks(text: &str) -> Cow<'_, str> {
+    if !text.contains('_') {
+        return Cow::Borrowed(text);
+    }
+    let bytes = text.as_bytes();
+    let is_name = |at: usize| bytes.get(at).is_some_and(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    let mut plain = String::with_capacity(text.len());
+    for (at, c) in text.char_indices() {
+        let inside_name = at > 0 && is_name(at - 1);
+        plain.push(if c == '_' && !inside_name { ' ' } else { c });
+    }
+    Cow::Owned(plain.replace("SSL_routines", "SSL routines"))
+}
+
+/// How deep an access line may be nested in JSON.
+const NESTING_MAX: u32 = 3;
+
+/// A JSON line with Istio's default keys in any order, those of Envoy Gateway, or such an object inside another one.
+fn json(text: &str, depth: u32) -> Option<(Option<Time>, Request)> {
+    if depth > NESTING_MAX || memchr::memmem::find(text.as_bytes(), b"response_").is_none() && !text.contains("\"log\"")
+    {
+        return None;
+    }
+    let pairs = header::json_pairs(text)?;
+    let value = |keys: &[&str]| -> &str {
+        let found = pairs.iter().find(|(key, _)| keys.contains(&&**key));
+        found.map_or("", |(_, value)| if value == "-" { "" } else { value })
+    };
+    let is_access = pairs.iter().any(|(key, _)| matches!(&**key, "response_code" | "response_flags"));
+    if !is_access {
+        let inner = value(&["jsonPayload", "json_payload", "log", "message", "msg", "textPayload"]).trim();
+        return match inner.as_bytes().first()? {
+            b'{' => json(inner, depth + 1),
+            _ => columns(inner),
+        };
+    }
+    let text = |keys: &[&str]| -> Text { value(keys).into() };
+    let addr = |keys: &[&str]| Addr::parse(value(keys));
+    let flags = value(&["response_flags"]).split(',').map(str::trim).filter(|word| !word.is_empty());
+    let details = text(&["response_code_details"]);
+    let transport = value(&["upstream_transport_failure_reason"]);
+    let mut request = Request {
+        method: text(&["method", ":method"]),
+        path: text(&["path", ":path", "x-envoy-origin-path", "x-envoy-original-path"]),
+        protocol: text(&["protocol"]),
+        code: value(&["response_code"]).parse().unwrap_or(0),
+        flags: flags.map(Flag::from_word).collect(),
+        transport: transport_fault(transport, &details),
+        termination: text(&["connection_termination_details"]),
+        duration: millis(value(&["duration"])),
+        upstream_time: Some(value(&["upstream_service_time", "x-envoy-upstream-service-time"]))
+            .filter(|text| !text.is_empty())
+            .and_then(millis),
+        grpc_status: Some(text(&["grpc_status", "grpc-status"])).filter(|status| !status.is_empty()),
+        request_id: text(&["request_id", "x-request-id"]),
+        authority: text(&["authority", ":authority"]),
+        user_agent: text(&["user_agent", "user-agent"]),
+        cluster: cluster(value(&["upstream_cluster"])),
+        upstream_local: addr(&["upstream_local_address"]),
+        downstream_local: addr(&["downstream_local_address"]),
+        downstream_remote: addr(&["downstream_remote_address"]),
+        sni: text(&["requested_server_name"]),
+        route: text(&["route_name"]),
+        details,
+        ..Request::default()
+    };
+    set_upstream(&mut request, value(&["upstream_host"]));
+    let started = time::rfc3339(value(&["start_time", "timestamp", "@timestamp"]).as_bytes()).map(|(at, _)| at);
+    Some((started, request))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the tests compare: code, flags, details, transport, authority, upstream, cluster, route.
+    fn check(line: &str, want: &str) {
+        let (at, request) = read(line).unwrap_or_else(|| panic!("not read: {line}"));
+        let flags: Vec<&str> = request.flags.iter().map(Flag::word).collect();
+        let have = format!(
+            "{} {} {} {} [{}] {} | {} -> {} {} {} {}",
+            at.map(|at| at.to_string()).unwrap_or_default(),
+            request.method,
+            request.path,
+            request.code,
+            flags.join(","),
+            request.details,
+            request.authority,
+            request.upstream.as_ref().map(ToString::to_string).unwrap_or_default(),
+            request.cluster,
+            request.sni,
+            request.route,
+        );
+        assert_eq!(have, want, "{line}");
+    }
+
+    /// Lines of every version and form, with what is read from them.
+    const LINES: &[(&str, &str)] = &[
+        // 1.9 and later
+        (
+            r#"[2025-02-03T09:02:11.852Z] "GET /hello HTTP/1.1" 503 UF,URX upstream_reset_before_response_started{connection_timeout} - "-" 0 91 30010 - "-" "curl/8.5.0" "7c7ca91e" "web.shop:5000" "10.20.3.18:5000" outbound|5000||web.shop.svc.cluster.local - 10.96.12.1:5000 10.20.1.6:45531 - default"#,
+            "2025-02-03T09:02:41.862Z GET /hello 503 [UF,URX] upstream_reset_before_response_started{connection_timeout} | web.shop:5000 -> 10.20.3.18:5000 outbound|5000||web.shop.svc.cluster.local  default",
+        ),
+        // the opening bracket lost, IPv6
+        (
+            r#"2025-02-03T09:02:11.852Z] "GET / HTTP/1.1" 503 UF upstream_reset_before_response_started{remote_connection_failure,delayed_connect_error:_111} - "delayed_connect_error:_111" 0 152 0 - "-" "curl/8.7.1" "b79e" "app:8001" "[fd00::5]:8001" inbound|8001|| - [fd00::5]:8001 [fd00::17]:35780 outbound_.8001_._.app.dev.svc.cluster.local default"#,
+            "2025-02-03T09:02:11.852Z GET / 503 [UF] upstream_reset_before_response_started{remote_connection_failure,delayed_connect_error:_111} | app:8001 -> [fd00::5]:8001 inbound|8001|| outbound_.8001_._.app.dev.svc.cluster.local default",
+        ),
+        // 1.8: details and no termination column
+        (
+            r#"[2020-11-25T21:26:18.409Z] "GET /status/418 HTTP/1.1" 418 - via_upstream "-" 0 135 4 3 "-" "curl/7.73.0" "84961386" "httpbin:8000" "10.44.1.27:80" outbound|8000||httpbin.foo.svc.cluster.local 10.44.1.23:37652 10.0.45.184:8000 10.44.1.23:46520 - default"#,
+            "2020-11-25T21:26:18.413Z GET /status/418 418 [] via_upstream | httpbin:8000 -> 10.44.1.27:80 outbound|8000||httpbin.foo.svc.cluster.local  default",
+        ),
+        // 1.6 and 1.7: no details, a column of Mixer
+        (
+            r#"[2020-05-02T10:11:12.000Z] "GET /a HTTP/1.1" 503 UC "-" "-" 0 95 2 - "-" "curl" "id" "web:80" "10.1.1.1:80" outbound|80||web.ns.svc.cluster.local - 10.0.0.7:80 10.1.0.2:3000 - default"#,
+            "2020-05-02T10:11:12.002Z GET /a 503 [UC]  | web:80 -> 10.1.1.1:80 outbound|80||web.ns.svc.cluster.local  default",
+        ),
+        // 1.8, blanks in the details
+        (
+            r#"[2021-02-18T09:00:00.000Z] "GET / HTTP/1.1" 503 UF,URX upstream_reset_before_response_started{connection failure,TLS error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED} - "TLS error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED" 0 200 50 - "-" "curl" "id" "web:80" "10.1.1.1:80" outbound|80||web.ns.svc.cluster.local - 10.0.0.7:80 10.1.0.2:3000 - default"#,
+            "2021-02-18T09:00:00.050Z GET / 503 [UF,URX] upstream_reset_before_response_started{connection failure,TLS error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED} | web:80 -> 10.1.1.1:80 outbound|80||web.ns.svc.cluster.local  default",
+        ),
+        // Envoy's own default
+        (
+            r#"[2016-04-15T20:17:00.310Z] "POST /api/v1/locations HTTP/2" 204 - 154 0 226 100 "10.0.35.28" "nsq2http" "cc21d9b0" "locations" "tcp://10.0.2.1:80""#,
+            "2016-04-15T20:17:00.536Z POST /api/v1/locations 204 []  | locations -> 10.0.2.1:80 -  ",
+        ),
+        // TCP, refused by TLS
+        (
+            r#"[2023-03-01T08:00:00.000Z] "- - -" 0 UF,URX - - "TLS error: 268435612:SSL routines:OPENSSL_internal:HTTP_REQUEST" 0 0 12 - "-" "-" "-" "-" "10.1.1.1:3306" outbound|3306||mysql.db.svc.cluster.local - 10.0.0.9:3306 10.1.0.2:50000 - -"#,
+            "2023-03-01T08:00:00.012Z   0 [UF,URX]  |  -> 10.1.1.1:3306 outbound|3306||mysql.db.svc.cluster.local  ",
+        ),
+        // no filter chain: cluster and upstream unknown
+        (
+            r#"[2022-08-15T15:58:51.232Z] "- - -" 0 NR filter_chain_not_found - "-" 0 0 0 - "-" "-" "-" "-" "-" - - 10.124.9.14:9879 10.124.9.15:53682 - -"#,
+            "2022-08-15T15:58:51.232Z   0 [NR] filter_chain_not_found |  ->  -  ",
+        ),
+        // waypoint, with extra columns behind and names in front
+        (
+            r#"waypoint-5f istio-proxy [2025-02-03T09:02:11.852Z] "GET / HTTP/2" 503 UF upstream_reset_before_response_started{connection_termination} - "-" 0 91 10 - "-" "curl" "id" "web" "envoy://connect_originate/10.0.0.1:8080" inbound-vip|80|http|web.ns.svc.cluster.local envoy://internal_client_address/ 10.96.0.3:80 10.0.0.9:4711 - default 1 14 "x""#,
+            "2025-02-03T09:02:11.862Z GET / 503 [UF] upstream_reset_before_response_started{connection_termination} | web -> 10.0.0.1:8080 inbound-vip|80|http|web.ns.svc.cluster.local  default",
+        ),
+        // a part of a line
+        (
+            r#"UF,URX upstream_reset_before_response_started{connection_termination} "envoy://connect_originate/10.0.0.1:8080""#,
+            "   0 [UF,URX] upstream_reset_before_response_started{connection_termination} |  ->  -  ",
+        ),
+        // JSON, strings
+        (
+            r#"{"start_time":"2025-12-15T16:19:32.654Z","method":"GET","path":"/x","protocol":"HTTP/1.1","response_code":"503","response_flags":"UC","response_code_details":"upstream_reset_before_response_started{connection_termination}","duration":"1052","upstream_host":"10.244.1.4:8080","upstream_cluster":"inbound|8080||","authority":"mock:8080","requested_server_name":"outbound_.8080_._.mock.default.svc.cluster.local","route_name":"default"}"#,
+            "2025-12-15T16:19:33.706Z GET /x 503 [UC] upstream_reset_before_response_started{connection_termination} | mock:8080 -> 10.244.1.4:8080 inbound|8080|| outbound_.8080_._.mock.default.svc.cluster.local default",
+        ),
+        // JSON of Envoy Gateway: numbers, nulls
+        (
+            r#"{":authority":"ratings:9080","duration":0,"method":"GET","response_code":503,"response_code_details":"upstream_reset_before_response_started{overflow}","response_flags":"UO","route_name":"r","start_time":"2025-07-22T09:14:19.407Z","upstream_cluster":"httproute/default/ratings/rule/0","upstream_host":"10.244.1.37:9080","requested_server_name":null,"x-envoy-origin-path":"/ratings/0"}"#,
+            "2025-07-22T09:14:19.407Z GET /ratings/0 503 [UO] upstream_reset_before_response_started{overflow} | ratings:9080 -> 10.244.1.37:9080 httproute/default/ratings/rule/0  r",
+        ),
+        // JSON, nested by a collector
+        (
+            r#"{"insertId":"1","jsonPayload":{"response_code":404,"response_flags":"NR","response_code_details":"route_not_found","start_time":"2025-07-22T09:14:19.407Z","method":"GET","path":"/","authority":"shop.example"}}"#,
+            "2025-07-22T09:14:19.407Z GET / 404 [NR] route_not_found | shop.example ->  -  ",
+        ),
+        (
+            r#"{"log":"[2025-02-03T09:02:11.852Z] \"GET / HTTP/1.1\" 404 NR route_not_found - \"-\" 0 0 0 - \"-\" \"curl\" \"id\" \"shop\" \"-\" - - 10.0.0.1:80 10.0.0.9:4711 - -\n","stream":"stdout"}"#,
+            "2025-02-03T09:02:11.852Z GET / 404 [NR] route_not_found | shop ->  -  ",
+        ),
+    ];
+
+    #[test]
+    fn lines_of_every_version_are_read() {
+        for (line, want) in LINES {
+            check(line, want);
+        }
+    }
+
+    #[test]
+    fn what_is_no_access_line_is_left_to_others() {
+        for line in [
+            "",
+            "2025-02-03T09:00:00.596866Z\tinfo\tFLAG: --domain=\"cluster.local\"",
+            r#"{"level":"info","time":"2025-02-03T09:00:00Z","msg":"response_code"}"#,
+            r#"10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326"#,
+            "UF is a flag that people write about",
+            r#""GET / HTTP/1.1" 503"#,
+            "[2021-03-04 12:00:00.123][22][warning][config] [source/a.cc:1] gRPC config",
+        ] {
+            assert_eq!(read(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn cut_and_mutated_lines_never_panic() {
+        for (line, _) in LINES {
+            for at in 0..=line.len() {
+                if let Some(cut) = line.get(..at) {
+                    let _ = read(cut);
+                }
+                for with in ["\"", "{", "}", " ", "|", "\u{e9}", ","] {
+                    if let (Some(before), Some(after)) = (line.get(..at), line.get(at..)) {
+                        let _ = read(&format!("{before}{with}{after}"));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_transport_fault_comes_from_the_field_else_from_the_details() {
+        let texts =
+            |line: &str| read(line).and_then(|(_, request)| request.transport).map(|fault| fault.text.to_string());
+        assert_eq!(texts(LINES[0].0), None);
+        assert_eq!(texts(LINES[1].0).as_deref(), Some("delayed connect error: 111"));
+        let line = LINES[4]
+            .0
+            .replace(r#""TLS error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED""#, r#""-""#);
+        assert_eq!(
+            texts(&line).as_deref(),
+            Some("TLS error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED")
+        );
+        let underscored = line.replace(
+            "connection failure,TLS error: 268435581:SSL routines",
+            "connection_failure,TLS_error:_268435581:SSL_routines",
+        );
+        assert_eq!(
+            texts(&underscored).as_deref(),
+            Some("TLS_error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED")
+        );
+    }
+
+    #[test]
+    fn an_answer_of_the_application_is_no_failure() {
+        let outcome = |code: u16, flags: &str, details: &str| {
+            let line = format!(
+                r#"[2025-02-03T09:00:00.000Z] "GET / HTTP/1.1" {code} {flags} {details} - "-" 0 0 1 1 "-" "-" "-" "web" "10.0.0.1:80" outbound|80||web - - - - -"#
+            );
+            read(&line).expect("a line").1.outcome()
+        };
+        assert_eq!(outcome(200, "-", "via_upstream"), Outcome::Served);
+        assert_eq!(outcome(404, "-", "via_upstream"), Outcome::Served);
+        assert_eq!(outcome(404, "NR", "route_not_found"), Outcome::Failed);
+        assert_eq!(outcome(200, "UO", "upstream_reset_before_response_started{overflow}"), Outcome::Failed);
+        assert_eq!(outcome(503, "-", "via_upstream"), Outcome::Failed);
+        assert_eq!(outcome(0, "DC", "downstream_remote_disconnect"), Outcome::ClientGone);
+        assert_eq!(outcome(403, "-", "rbac_access_denied_matched_policy[none]"), Outcome::RefusedByPolicy);
+        assert_eq!(outcome(200, "DI", "via_upstream"), Outcome::Served);
+    }
+
+    #[test]
+    fn cluster_names_of_both_spellings_are_the_same() {
+        let want = ClusterName::Outbound { port: 9080, subset: "v1".into(), host: "web.ns.svc".into() };
+        assert_eq!(cluster("outbound|9080|v1|web.ns.svc"), want);
+        assert_eq!(cluster("outbound_.9080_.v1_.web.ns.svc"), want);
+        assert_eq!(cluster("outbound_.9080_._.web.ns.svc").to_string(), "outbound|9080||web.ns.svc");
+        assert_eq!(cluster("inbound|8080|http|web.ns.svc"), ClusterName::Inbound { port: 8080 });
+        assert_eq!(cluster("InboundPassthroughClusterIpv4"), ClusterName::InboundPassthrough);
+        assert_eq!(cluster("outbound|x"), ClusterName::Other("outbound|x".into()));
+    }
 }
