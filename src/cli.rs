@@ -1,50 +1,337 @@
 //! Flags and subcommands.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use meshwhy_parsers::frame::Scan;
 
-use crate::outputs::{Output, ndjson::Ndjson, text::Text};
+use crate::config::{self, Colour, FailOn, ReplayConfig};
+use crate::engine::cause::Severity;
+use crate::outputs::{Output, ndjson::Ndjson, text::Look, text::Text};
 
 #[derive(Parser)]
-#[command(name = "meshwhy", version, about)]
+#[command(name = "meshwhy", version, about, long_about = ABOUT, after_long_help = EXIT_CODES)]
+#[command(disable_help_subcommand = true, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
+const ABOUT: &str = "\
+Names why an Istio multicluster mesh fails, from its logs and its state.
+
+Give it what you have saved: logs of istiod, ztunnel, sidecars, gateways and istio-cni, Kubernetes objects and tables, \
+config dumps, whole bug reports; of as many clusters as you have. It reads them together and names root causes, each \
+with the lines that prove it, what speaks against it, what to do, and one command that proves the fix. It only reads; \
+it changes nothing and sends nothing.";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing to fix was found (or the command did what it was asked)
+  1  at least one root cause is open (see `replay --fail-on`)
+  2  could not do what was asked
+
+Examples:
+  meshwhy replay bug-report.tar.gz
+  meshwhy replay --cluster east=logs/east --cluster west=logs/west logs
+  kubectl logs -n istio-system deploy/istiod | meshwhy replay -
+  meshwhy explain remote-secret-missing
+  meshwhy explain --line 'error deltaadsc disconnected, retrying in 24.7s: delta stream: EOF target=peering-c2'";
+
 #[derive(Subcommand)]
 enum Command {
-    /// Read saved logs and name the root causes.
-    Replay {
-        /// Output format.
-        #[arg(long, value_enum, default_value = "text")]
-        output: Format,
-        /// Files and folders.
-        #[arg(required = true)]
-        paths: Vec<PathBuf>,
+    Replay(Replay),
+    Causes(Causes),
+    Explain(Explain),
+    /// Print the JSON Schema of the NDJSON records.
+    Schema,
+    Signatures(SignaturesCommand),
+    /// Print the completion script of a shell.
+    #[command(after_long_help = "Example:\n  meshwhy completions bash > /etc/bash_completion.d/meshwhy")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (roff).
+    #[command(after_long_help = "Example:\n  meshwhy man > meshwhy.1 && man ./meshwhy.1")]
+    Man,
+}
+
+/// Read saved logs and state, and name the root causes.
+#[derive(Args)]
+#[command(after_long_help = replay_help())]
+struct Replay {
+    /// Files, folders and archives (tar, tar.gz, zip, gz, zst); `-` reads standard input.
+    ///
+    /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
+    /// layout of istioctl bug-report, or what the file itself says. `--cluster` settles it.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
+    output: Format,
+
+    /// Also print every event that is evidence, as a record (NDJSON only).
+    #[arg(long)]
+    events: bool,
+
+    /// Name the cluster of a file or folder; may be repeated.
+    #[arg(long, value_name = "NAME=PATH")]
+    cluster: Vec<String>,
+
+    /// From which severity on an open finding makes the exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOnWord::Warning, value_name = "SEVERITY")]
+    fail_on: FailOnWord,
+
+    /// Judge only these causes.
+    #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Do not judge these causes.
+    #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
+    disable: Vec<String>,
+
+    /// Leave out lines before this moment (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Leave out lines after this moment (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// Print one line a finding (text) or the summary record alone (NDJSON).
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// How many threads read and parse; the result is the same with any number.
+    #[arg(long, value_name = "N", env = "MESHWHY_THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+
+    /// When to colour. NO_COLOR is respected.
+    #[arg(long, value_enum, default_value_t = Colour::Auto, env = "MESHWHY_COLOR")]
+    color: Colour,
+
+    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
+    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
+    signatures: Option<PathBuf>,
+
+    /// Parse every line, also those that cannot matter.
+    #[arg(long, hide = true)]
+    no_scan: bool,
+}
+
+/// List the root causes that can be named.
+#[derive(Args)]
+#[command(after_long_help = "Examples:\n  meshwhy causes\n  meshwhy causes --output ndjson | jq -r .slug")]
+struct Causes {
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
+    output: Format,
+}
+
+/// Tell what a root cause is, or what a log line means.
+#[derive(Args)]
+#[command(after_long_help = "\
+Examples:
+  meshwhy explain remote-secret-missing
+  meshwhy explain --line \"$(tail -1 istiod.log)\"")]
+struct Explain {
+    /// A root cause, by its slug.
+    #[arg(required_unless_present = "line", conflicts_with = "line")]
+    slug: Option<String>,
+
+    /// A line of istiod, ztunnel, Envoy, the agent or istio-cni, as printed.
+    #[arg(long, value_name = "LINE")]
+    line: Option<String>,
+}
+
+/// Work with signatures of your own.
+#[derive(Args)]
+struct SignaturesCommand {
+    #[command(subcommand)]
+    command: SignaturesVerb,
+}
+
+#[derive(Subcommand)]
+enum SignaturesVerb {
+    /// Read a file of signatures and run its examples.
+    #[command(after_long_help = SIGNATURES_HELP)]
+    Check {
+        /// The file.
+        file: PathBuf,
     },
 }
 
+const SIGNATURES_HELP: &str = r#"A signature says which lines it knows, what they mean, and how often they must be said:
+
+  [[signature]]
+  name = "payment-backend-slow"           # named `user:payment-backend-slow` in every output
+  component = "sidecar"                   # or any (the default), istiod, ztunnel, gateway, waypoint, cni, api-server
+  literals = ["payment"]                  # all must occur in the line
+  regex = 'payment (?<service>\S+) timed out after (?<seconds>\d+)s'      # and this must match
+  subject = "service"                     # findings are told apart by this field
+  count = 3                               # so often ...
+  within = "5m"                           # ... in this time
+  severity = "error"                      # info, warning, error, critical
+  summary = "{service} does not answer within {seconds} s"
+  meaning = "For `meshwhy explain`: what breaks and how it shows."        # optional
+  remedy = "Ask the owners of {service}."
+  verify = "curl -sf https://status.example.com/{service}"                # optional
+  positive = ["payment eu-1 timed out after 5s"]   # it must know these
+  negative = ["payment eu-1 answered after 1s"]    # and must not know these
+
+Exit code 0: all examples hold. 2: an error, with its line and what to try."#;
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
+    /// For people.
     Text,
+    /// One JSON record a line, for programs; see `meshwhy schema`.
     Ndjson,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FailOnWord {
+    Info,
+    Warning,
+    Error,
+    Critical,
+    Never,
+}
+
+impl FailOnWord {
+    fn resolve(self) -> FailOn {
+        match self {
+            FailOnWord::Info => FailOn::Severity(Severity::Info),
+            FailOnWord::Warning => FailOn::Severity(Severity::Warning),
+            FailOnWord::Error => FailOn::Severity(Severity::Error),
+            FailOnWord::Critical => FailOn::Severity(Severity::Critical),
+            FailOnWord::Never => FailOn::Never,
+        }
+    }
+}
+
+fn replay_help() -> String {
+    let mut help = String::from(
+        "\
+Examples:
+  meshwhy replay logs/
+  meshwhy replay --cluster east=istiod-1.log --cluster west=istiod-2.log istiod-1.log istiod-2.log
+  kubectl logs -n istio-system ds/ztunnel --prefix | meshwhy replay -
+  meshwhy replay --since 2026-03-01T09:00:00Z --until 2026-03-01T10:00:00Z bug-report.tar.gz
+  meshwhy replay --output ndjson logs/ | jq -r 'select(.type == \"summary\").causes[]'
+  meshwhy replay --fail-on critical --quiet logs/ || page-someone
+
+Exit codes:
+  0  nothing open from the severity of --fail-on on
+  1  at least one finding
+  2  could not do what was asked
+
+Limits, each told in the output where it was reached:
+",
+    );
+    for limit in config::limits() {
+        help.push_str(&format!("  {:>9}  {}: {}\n", limit.max, limit.what, limit.beyond));
+    }
+    help.truncate(help.trim_end().len());
+    help
 }
 
 /// Runs the program; returns its exit code.
 pub fn main() -> u8 {
-    let Command::Replay { output, paths } = Cli::parse().command;
-    let mut output: Box<dyn Output> = match output {
-        Format::Text => Box::new(Text),
-        Format::Ndjson => Box::new(Ndjson),
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; nothing can be done where even these cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() { 2 } else { 0 };
+        }
     };
-    match crate::run::replay(&paths, &mut *output, &mut io::stdout().lock()) {
+    let mut out = Quiet { inner: io::BufWriter::new(io::stdout().lock()), broken: false };
+    match run(cli.command, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("meshwhy: {error:#}");
             2
         }
+    }
+}
+
+fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
+    match command {
+        Command::Replay(flags) => replay(flags, out),
+        Command::Causes(_) | Command::Explain(_) | Command::Schema => anyhow::bail!("not built yet"),
+        Command::Signatures(SignaturesCommand { command: SignaturesVerb::Check { file } }) => {
+            let signatures = config::signatures(Some(&file))?;
+            let names: Vec<&str> = signatures.names().collect();
+            writeln!(out, "{} signatures, all examples hold: {}", names.len(), names.join(", "))?;
+            Ok(0)
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "meshwhy", &mut &mut *out);
+            Ok(0)
+        }
+        Command::Man => {
+            clap_mangen::Man::new(Cli::command()).render(&mut &mut *out)?;
+            Ok(0)
+        }
+    }
+}
+
+fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let signatures = config::signatures(flags.signatures.as_deref())?;
+    let config = ReplayConfig {
+        cluster_names: flags.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
+        since: flags.since.map(|text| config::moment("--since", &text)).transpose()?,
+        until: flags.until.map(|text| config::moment("--until", &text)).transpose()?,
+        threads: flags.threads.map_or_else(config::threads_default, usize::from),
+        // The scan knows what the built-in signatures look for, not what the user's do.
+        scan: if flags.no_scan || !signatures.is_empty() { Scan::Off } else { Scan::On },
+        causes: config::causes(&flags.only, &flags.disable, &signatures)?,
+        signatures,
+        fail_on: flags.fail_on.resolve(),
+        events: flags.events,
+        quiet: flags.quiet,
+        ..ReplayConfig::of(flags.paths)
+    };
+    let mut output: Box<dyn Output> = match flags.output {
+        Format::Text => {
+            Box::new(Text::new(Look { width: config::width(), colour: flags.color.is_on(), quiet: config.quiet }))
+        }
+        Format::Ndjson => Box::new(Ndjson::new(config.quiet)),
+    };
+    crate::run::replay(&config, &mut *output, out)
+}
+
+/// Standard output whose reader may go away: what is left to say is then dropped, and the exit code still tells.
+struct Quiet<W> {
+    inner: W,
+    broken: bool,
+}
+
+impl<W: Write> Quiet<W> {
+    fn unless_broken<T>(&mut self, dropped: T, write: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        if self.broken {
+            return Ok(dropped);
+        }
+        match write(&mut self.inner) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.broken = true;
+                Ok(dropped)
+            }
+            other => other,
+        }
+    }
+}
+
+impl<W: Write> Write for Quiet<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.unless_broken(bytes.len(), |inner| inner.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.unless_broken((), |inner| inner.flush())
     }
 }

@@ -1,7 +1,13 @@
 //! meshwhy: names why an Istio multicluster mesh fails, from its logs and its state.
 
-pub mod causes;
 pub mod cli;
-pub mod engine;
-pub mod outputs;
+pub mod config;
 pub mod run;
+
+pub mod signatures;
+
+pub mod engine;
+
+pub mod causes;
+
+pub mod outputs;

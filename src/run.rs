@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
-use meshwhy_parsers::frame::{Framed, Framer, Scan};
+use meshwhy_parsers::frame::{Framed, Framer};
 use meshwhy_parsers::origin::Origin;
 use meshwhy_parsers::time::Time;
 
-use crate::causes;
-use crate::engine::{Engine, Limits};
-use crate::outputs::{Output, Summary, open_causes};
+use crate::config::ReplayConfig;
+use crate::engine::Engine;
+use crate::outputs::{Output, Summary, worst_severity};
 
 /// Reads saved logs and prints their causes; returns the exit code.
-pub fn replay(paths: &[PathBuf], output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
+pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
     let mut files = Vec::new();
-    for path in paths {
+    for path in &config.paths {
         walk(path, &mut files)?;
     }
     let mut summary = Summary::default();
@@ -30,7 +30,7 @@ pub fn replay(paths: &[PathBuf], output: &mut dyn Output, out: &mut dyn io::Writ
         let stem = file.file_stem().map(|n| n.to_string_lossy().to_string()).unwrap_or_default();
         let cluster = if parent.is_empty() || parent == "input" { stem } else { parent };
         let origin = Arc::new(Origin::new(&cluster, &name));
-        let mut framer = Framer::new(origin, Scan::On);
+        let mut framer = Framer::new(origin, config.scan);
         let mut bytes = Vec::new();
         std::fs::File::open(file)?.read_to_end(&mut bytes)?;
         let mut last = Time::MIN;
@@ -47,6 +47,7 @@ pub fn replay(paths: &[PathBuf], output: &mut dyn Output, out: &mut dyn io::Writ
             }
             last = event.at.unwrap_or(last);
             events.push((last, event));
+            events.extend(config.signatures.events(&line).into_iter().map(|event| (last, event)));
         };
         framer.push(&bytes, &mut take);
         framer.finish(&mut take);
@@ -55,8 +56,10 @@ pub fn replay(paths: &[PathBuf], output: &mut dyn Output, out: &mut dyn io::Writ
         summary.understood += understood + framer.counts().quiet;
     }
     events.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.origin.cmp(&y.origin)).then(x.seq.cmp(&y.seq)));
-    let mut engine = Engine::presorted(causes::ALL.to_vec(), Limits::default());
-    for (_, event) in events {
+    let mut engine = Engine::presorted(config.causes.clone(), config.limits);
+    let mut counting = config.signatures.counting();
+    for (_, mut event) in events {
+        counting.mark(&mut event);
         engine.feed(Arrival::Item(event));
         while let Some(finding) = engine.poll() {
             output.finding(out, &finding)?;
@@ -71,7 +74,7 @@ pub fn replay(paths: &[PathBuf], output: &mut dyn Output, out: &mut dyn io::Writ
     summary.templates.truncate(10);
     summary.engine = engine.stats().clone();
     output.close(out, engine.findings(), &summary)?;
-    Ok(u8::from(open_causes(engine.findings()).next().is_some()))
+    Ok(config.fail_on.exit_code(worst_severity(engine.findings())))
 }
 
 fn walk(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {

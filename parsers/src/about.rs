@@ -17,6 +17,10 @@ pub(crate) fn about(event: &Event) -> About {
         Fact::Connection(connection) => connection_about(connection),
         Fact::Request(request) => request_about(request, &origin.file),
         Fact::Worked(things) => worked(things.clone()),
+        Fact::User(user) if user.enough => {
+            failed(Thing::named(&["user", user.name, &user.subject]), Thing::named(&["user", user.name]))
+        }
+        Fact::User(_) => About::default(),
         Fact::Stream(stream) => {
             let node = stream.node.as_deref().unwrap_or("");
             let thing = Thing::named(&["stream", &origin.file, &origin.pod, node]);

@@ -208,6 +208,8 @@ pub enum Fact {
     Exhausted(Exhausted),
     /// State: a row of a table, an answer of a command, a dump.
     State(Box<State>),
+    /// A line that a signature of the user's own knows.
+    User(User),
     /// These things worked at this moment (an ordinary success, reduced by the scan).
     Worked(Vec<Thing>),
     /// A known line that says nothing about a failure.
@@ -240,6 +242,7 @@ pub enum Kind {
     Policy,
     Exhausted,
     State,
+    User,
     Worked,
     Known,
     Opaque,
@@ -269,6 +272,7 @@ impl Fact {
             Fact::Policy(_) => Kind::Policy,
             Fact::Exhausted(_) => Kind::Exhausted,
             Fact::State(_) => Kind::State,
+            Fact::User(_) => Kind::User,
             Fact::Worked(_) => Kind::Worked,
             Fact::Known => Kind::Known,
             Fact::Opaque(_) => Kind::Opaque,
@@ -745,6 +749,19 @@ pub struct Exhausted {
     pub what: Text,
     /// As printed.
     pub reason: Text,
+}
+
+/// What a signature of the user's own read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// The signature's name.
+    pub name: &'static str,
+    /// What the line is about, by the field the user chose; else the signature's name.
+    pub subject: Text,
+    /// The named parts of the line.
+    pub fields: Vec<(&'static str, Text)>,
+    /// Whether it was said often enough, this line included, to mean something.
+    pub enough: bool,
 }
 
 /// A line no signature knows.

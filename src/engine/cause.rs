@@ -1,5 +1,6 @@
 //! The contract of a root cause: data plus one pure function.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,12 @@ pub struct Cause {
     pub rules: &'static [Rule],
 }
 
+impl fmt::Debug for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.slug)
+    }
+}
+
 /// One way in which a cause shows.
 #[derive(Clone, Copy)]
 pub enum Rule {
@@ -41,6 +48,13 @@ pub enum Rule {
         trigger: Kind,
         /// How much event time to wait after a symptom before judging it.
         settle: Duration,
+        /// The judgement.
+        judge: fn(&View<'_>, &Arc<Event>) -> Option<Verdict>,
+    },
+    /// Judges what one signature of the user's own read.
+    Named {
+        /// The signature's name.
+        name: &'static str,
         /// The judgement.
         judge: fn(&View<'_>, &Arc<Event>) -> Option<Verdict>,
     },

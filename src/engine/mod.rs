@@ -213,8 +213,12 @@ impl Engine {
         let view = View::new(&self.world, self.ended);
         let mut verdicts: Vec<(&'static Cause, Verdict)> = Vec::new();
         for (cause, rule) in self.causes.iter().flat_map(|cause| cause.rules.iter().map(move |rule| (*cause, rule))) {
-            let Rule::Symptom { trigger: wanted, judge, .. } = rule else { continue };
-            if *wanted != kind || self.disabled.contains(cause.slug) {
+            let (fits, judge) = match rule {
+                Rule::Symptom { trigger: wanted, judge, .. } => (*wanted == kind, judge),
+                Rule::Named { name, judge } => (matches!(&trigger.fact, Fact::User(user) if user.name == *name), judge),
+                Rule::Mesh(_) => continue,
+            };
+            if !fits || self.disabled.contains(cause.slug) {
                 continue;
             }
             // A broken judge must not take the others down with it.

@@ -59,6 +59,11 @@ pub fn notes(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     })
 }
 
+/// How bad the worst finding is that is open and not explained by another; notes count as `info`.
+pub fn worst_severity(findings: &[Finding]) -> Option<Severity> {
+    open_causes(findings).chain(notes(findings)).map(|finding| finding.cause.severity).max()
+}
+
 /// The slugs of findings, each once, in order.
 pub fn slugs<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<&'static str> {
     let mut slugs = Vec::new();

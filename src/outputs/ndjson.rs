@@ -9,8 +9,16 @@ use super::{Output, Summary, notes, open_causes, slugs};
 use crate::engine::finding::{Evidence, Finding};
 
 /// The NDJSON format.
-#[derive(Default)]
-pub struct Ndjson;
+pub struct Ndjson {
+    quiet: bool,
+}
+
+impl Ndjson {
+    /// All records, or where `quiet` the summary alone.
+    pub fn new(quiet: bool) -> Ndjson {
+        Ndjson { quiet }
+    }
+}
 
 fn evidence(evidence: &Evidence) -> serde_json::Value {
     json!({ "place": evidence.place(), "quote": evidence.quote, "shows": evidence.shows })
@@ -18,6 +26,9 @@ fn evidence(evidence: &Evidence) -> serde_json::Value {
 
 impl Output for Ndjson {
     fn finding(&mut self, out: &mut dyn io::Write, finding: &Finding) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
         let record = json!({
             "type": "finding",
             "id": finding.id,

@@ -7,9 +7,28 @@ use meshwhy_parsers::event::Event;
 use super::{Output, Summary};
 use crate::engine::finding::Finding;
 
+/// How the text looks.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Columns to write for.
+    pub width: usize,
+    /// Whether to colour.
+    pub colour: bool,
+    /// Whether to print one line a finding and nothing else.
+    pub quiet: bool,
+}
+
 /// The text format: everything at the end, ranked.
-#[derive(Default)]
-pub struct Text;
+pub struct Text {
+    look: Look,
+}
+
+impl Text {
+    /// Text that looks like this.
+    pub fn new(look: Look) -> Text {
+        Text { look }
+    }
+}
 
 impl Output for Text {
     fn finding(&mut self, _out: &mut dyn io::Write, _finding: &Finding) -> io::Result<()> {
@@ -21,6 +40,7 @@ impl Output for Text {
     }
 
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
+        let _ = self.look;
         for finding in findings {
             writeln!(
                 out,

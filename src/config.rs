@@ -1,0 +1,270 @@
+//! The configuration: defaults, then the environment, then flags; resolved and checked once.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use anyhow::{Context, bail};
+use meshwhy_parsers::frame::{LINE_MAX, Scan};
+use meshwhy_parsers::time::{Time, rfc3339};
+
+use crate::causes;
+use crate::engine::Limits;
+use crate::engine::cause::{Cause, Severity};
+use crate::engine::finding::EVIDENCE_MAX;
+use crate::engine::world::FACTS_PER_KIND_MAX;
+use crate::signatures::Signatures;
+
+/// Everything a replay needs to know.
+pub struct ReplayConfig {
+    /// Files, folders and archives as the user named them; `-` is standard input.
+    pub paths: Vec<PathBuf>,
+    /// Cluster names the user gave to paths: the longest path that holds a file wins.
+    pub cluster_names: Vec<(String, PathBuf)>,
+    /// Lines before this moment are left out; lines without a time stay.
+    pub since: Option<Time>,
+    /// Lines after this moment are left out; lines without a time stay.
+    pub until: Option<Time>,
+    /// How many threads read and parse.
+    pub threads: usize,
+    /// Whether lines that cannot matter are skipped unparsed.
+    pub scan: Scan,
+    /// The causes that are judged: the catalogue less what was disabled, and the user's own.
+    pub causes: Vec<&'static Cause>,
+    /// The user's own signatures; empty without `--signatures`.
+    pub signatures: Signatures,
+    /// From which severity on a finding makes the exit code 1.
+    pub fail_on: FailOn,
+    /// Whether every event that is evidence is printed as a record.
+    pub events: bool,
+    /// Whether only the shortest form is printed.
+    pub quiet: bool,
+    /// The engine's limits.
+    pub limits: Limits,
+}
+
+impl ReplayConfig {
+    /// The defaults for these paths.
+    pub fn of(paths: Vec<PathBuf>) -> ReplayConfig {
+        ReplayConfig {
+            paths,
+            cluster_names: Vec::new(),
+            since: None,
+            until: None,
+            threads: threads_default(),
+            scan: Scan::On,
+            causes: causes::ALL.to_vec(),
+            signatures: Signatures::default(),
+            fail_on: FailOn::default(),
+            events: false,
+            quiet: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// From which severity on a finding makes the exit code 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailOn {
+    /// From this one on.
+    Severity(Severity),
+    /// Never: findings are printed, the exit code stays 0.
+    Never,
+}
+
+impl Default for FailOn {
+    fn default() -> FailOn {
+        FailOn::Severity(Severity::Warning)
+    }
+}
+
+impl FailOn {
+    /// The exit code for findings of which the worst open one is this bad; `None` where there is none.
+    pub fn exit_code(self, worst: Option<Severity>) -> u8 {
+        match self {
+            FailOn::Never => 0,
+            FailOn::Severity(from) => u8::from(worst.is_some_and(|worst| worst >= from)),
+        }
+    }
+}
+
+/// How many threads read and parse where nobody says: more than four wait for the disk.
+pub fn threads_default() -> usize {
+    const THREADS_MAX: usize = 4;
+    thread::available_parallelism().map_or(1, |threads| threads.get().min(THREADS_MAX))
+}
+
+/// Reads a moment given on the command line.
+pub fn moment(flag: &str, text: &str) -> anyhow::Result<Time> {
+    match rfc3339(text.as_bytes()) {
+        Some((time, used)) if used == text.len() => Ok(time),
+        _ => bail!(
+            "cannot read {flag} {text:?} as a time\nhint: write it as in the logs, RFC 3339: 2026-03-01T09:30:00Z or 2026-03-01T10:30:00+01:00"
+        ),
+    }
+}
+
+/// Reads `NAME=PATH`.
+pub fn cluster_name(text: &str) -> anyhow::Result<(String, PathBuf)> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_string(), PathBuf::from(path))),
+        _ => bail!(
+            "cannot read --cluster {text:?}\nhint: name the cluster, then its file or folder: --cluster west=logs/west"
+        ),
+    }
+}
+
+/// The causes to judge: all or `only`, without `disable`, with the user's own.
+pub fn causes(only: &[String], disable: &[String], signatures: &Signatures) -> anyhow::Result<Vec<&'static Cause>> {
+    let all: Vec<&'static Cause> = causes::ALL.iter().copied().chain(signatures.causes()).collect();
+    for slug in only.iter().chain(disable) {
+        if !all.iter().any(|cause| cause.slug == slug) {
+            bail!("no cause is called {slug:?}\nhint: {}", nearest_hint(slug, all.iter().map(|cause| cause.slug)));
+        }
+    }
+    let wanted = |cause: &&Cause| {
+        (only.is_empty() || only.iter().any(|slug| slug == cause.slug))
+            && !disable.iter().any(|slug| slug == cause.slug)
+    };
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// Reads the user's own signatures.
+pub fn signatures(path: Option<&Path>) -> anyhow::Result<Signatures> {
+    let Some(path) = path else { return Ok(Signatures::default()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read signatures {}", path.display()))?;
+    Signatures::read(&text).with_context(|| format!("cannot use signatures {}", path.display()))
+}
+
+/// `did you mean X?` with the nearest of the known words, or where to find them all.
+pub fn nearest_hint<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let near = known.map(|known| (distance(word, known), known)).min();
+    match near {
+        Some((distance, known)) if distance * 3 <= word.len().max(known.len()) => format!("did you mean {known:?}?"),
+        _ => "`meshwhy causes` lists them all".to_string(),
+    }
+}
+
+/// How many characters must be put in, taken out or changed to make `a` into `b` (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colour {
+    /// Whether standard output gets colours.
+    pub fn is_on(self) -> bool {
+        let forbidden = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        match self {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => std::io::stdout().is_terminal() && !forbidden(),
+        }
+    }
+}
+
+/// Columns to write for: those of the terminal up to a readable width, else [`WIDTH_PIPED`].
+pub fn width() -> usize {
+    match terminal_size::terminal_size_of(std::io::stdout()) {
+        Some((terminal_size::Width(columns), _)) => usize::from(columns).clamp(WIDTH_MIN, WIDTH_MAX),
+        None => WIDTH_PIPED,
+    }
+}
+
+/// Columns where the output is no terminal.
+pub const WIDTH_PIPED: usize = 100;
+/// Narrower terminals wrap by themselves.
+const WIDTH_MIN: usize = 40;
+/// Longer lines are hard to read, however wide the terminal is.
+const WIDTH_MAX: usize = 120;
+
+/// A limit of the program: what is bounded, by how much, and what happens beyond.
+pub struct Limit {
+    /// What is bounded.
+    pub what: &'static str,
+    /// The bound.
+    pub max: usize,
+    /// What happens beyond it.
+    pub beyond: &'static str,
+}
+
+/// Every limit of a run, for help texts.
+pub fn limits() -> Vec<Limit> {
+    let engine = Limits::default();
+    vec![
+        Limit { what: "bytes of one line", max: LINE_MAX, beyond: "the rest of the line is dropped and counted" },
+        Limit {
+            what: "bytes quoted of one line",
+            max: meshwhy_parsers::event::TEXT_MAX,
+            beyond: "the quotation is cut; the line is read whole",
+        },
+        Limit { what: "symptoms followed at once", max: engine.cases_max, beyond: "new ones are counted as refused" },
+        Limit {
+            what: "different facts kept of one kind",
+            max: FACTS_PER_KIND_MAX,
+            beyond: "new ones are counted as refused",
+        },
+        Limit { what: "pieces of evidence a finding shows", max: EVIDENCE_MAX, beyond: "further ones only count" },
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_slug_is_answered_with_the_nearest_one() {
+        let known = ["remote-secret-missing", "istiod-down"];
+        assert_eq!(nearest_hint("remote-secret-mising", known.into_iter()), "did you mean \"remote-secret-missing\"?");
+        assert_eq!(nearest_hint("xyz", known.into_iter()), "`meshwhy causes` lists them all");
+    }
+
+    #[test]
+    fn a_moment_is_rfc3339_and_nothing_else() {
+        assert!(moment("--since", "2026-03-01T09:30:00Z").is_ok());
+        for text in ["10m", "09:30", "2026-03-01T09:30:00Zjunk", ""] {
+            let error = moment("--since", text).expect_err(text).to_string();
+            assert!(error.contains("hint: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_named_with_its_path() {
+        assert_eq!(
+            cluster_name("west=logs/west").expect("both parts"),
+            ("west".to_string(), PathBuf::from("logs/west"))
+        );
+        assert!(cluster_name("=logs").is_err());
+        assert!(cluster_name("west").is_err());
+    }
+
+    #[test]
+    fn the_exit_code_follows_the_chosen_severity() {
+        assert_eq!(FailOn::default().exit_code(Some(Severity::Warning)), 1);
+        assert_eq!(FailOn::default().exit_code(Some(Severity::Info)), 0);
+        assert_eq!(FailOn::Severity(Severity::Critical).exit_code(Some(Severity::Error)), 0);
+        assert_eq!(FailOn::Never.exit_code(Some(Severity::Critical)), 0);
+        assert_eq!(FailOn::default().exit_code(None), 0);
+    }
+}
