@@ -5,6 +5,7 @@
 pub mod access;
 pub mod agent;
 pub mod cni;
+pub mod dump;
 pub mod envoy;
 pub mod errors;
 pub mod event;
