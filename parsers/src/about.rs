@@ -1,11 +1,13 @@
 //! What an event means for the things it speaks of: which symptom it is, and what it proves to work.
 
 use crate::access::{ClusterName, Request};
+use crate::errors::What;
 use crate::event::{
     About, CertificateWhat, Cni, Event, Fact, Network, PeerWhat, Process, RemoteWhat, StreamWhat, Symptom, Thing,
     Trust, Webhook,
 };
-use crate::ztunnel::Connection;
+use crate::origin::Origin;
+use crate::ztunnel::{Connection, ConnectionWhat, Direction};
 
 /// See [`Event::about`].
 pub(crate) fn about(event: &Event) -> About {
@@ -14,7 +16,7 @@ pub(crate) fn about(event: &Event) -> About {
     let failed = |thing: Thing, class: Thing| About { failed: Some(Symptom { thing, class }), worked: Vec::new() };
     let worked = |things: Vec<Thing>| About { failed: None, worked: things };
     match &event.fact {
-        Fact::Connection(connection) => connection_about(connection),
+        Fact::Connection(connection) => connection_about(connection, origin),
         Fact::Request(request) => request_about(request, &origin.file),
         Fact::Worked(things) => worked(things.clone()),
         Fact::User(user) if user.enough => {
@@ -75,13 +77,18 @@ pub(crate) fn about(event: &Event) -> About {
             let thing = Thing::named(&["cni", &origin.file, &origin.pod]);
             match cni {
                 Cni::AgentConnected => worked(vec![thing]),
-                Cni::PodReceived { .. } => About::default(),
+                Cni::PodReceived { .. } | Cni::NotRedirected(_) => About::default(),
+                Cni::PodFailed { uid, .. } => failed(Thing::named(&["cni pod", &origin.file, uid]), class()),
+                Cni::SetupFailed { pod: Some(pod), .. } => failed(Thing::named(&["cni setup", pod]), class()),
                 _ => failed(thing, class()),
             }
         }
         Fact::Process(process) => match process {
             Process::Started { .. } | Process::Identity { .. } | Process::Stopping => About::default(),
             Process::Ready => worked(vec![Thing::named(&["process", &origin.file, &origin.pod])]),
+            Process::WorkloadMissing(workload) => {
+                failed(named_workload(workload).unwrap_or_else(|| Thing::named(&["workload", workload])), class())
+            }
             _ => failed(Thing::named(&["process", &origin.file, &origin.pod]), class()),
         },
         Fact::State(_) | Fact::Known | Fact::Opaque(_) | Fact::Push(_) => About::default(),
@@ -92,21 +99,76 @@ pub(crate) fn about(event: &Event) -> About {
     }
 }
 
-/// The things a ztunnel connection speaks of: the destination as its source sees it.
-pub fn connection_things(source: &str, destination: &str) -> Thing {
-    Thing::named(&["connection", source, destination])
+/// What a ztunnel connection that worked proves: the way to the destination, the call through it, that both the local pod
+/// and its certificate are there.
+pub fn connection_things(connection: &Connection, origin: &Origin) -> Vec<Thing> {
+    let (local, identity) = match connection.direction {
+        Direction::Outbound => (&connection.src, &connection.src.identity),
+        Direction::Inbound => (&connection.dst, &connection.dst.identity),
+    };
+    let mut things = vec![call_of(connection), way_of(connection)];
+    if !local.workload.is_empty() {
+        things.push(local_workload(&local.namespace, &local.workload));
+    }
+    if !identity.is_empty() {
+        things.push(Thing::named(&["certificate", &origin.file, &origin.pod, identity]));
+    }
+    things
 }
 
-fn connection_about(connection: &Connection) -> About {
-    let destination = connection.dst.addr.as_ref().map(ToString::to_string).unwrap_or_default();
-    let thing = connection_things(&connection.source_name(), &destination);
-    match &connection.error {
-        None => About { failed: None, worked: vec![thing] },
-        Some(error) => About {
-            failed: Some(Symptom { thing, class: Thing::named(&[&format!("{:?}", error.what)]) }),
-            worked: Vec::new(),
-        },
-    }
+/// The way from a source to an address: what a time-out, a refusal or a failed handshake breaks.
+fn way_of(connection: &Connection) -> Thing {
+    let to = connection.dst.addr.as_ref().map(ToString::to_string).unwrap_or_default();
+    Thing::named(&["way", &connection.source_name(), &to])
+}
+
+/// The call through a tunnel: what a policy, the application or a gateway refuses while the tunnel itself is well.
+fn call_of(connection: &Connection) -> Thing {
+    let to = connection.dst.addr.as_ref().map(ToString::to_string).unwrap_or_default();
+    let inside = connection.hbone.as_ref().map(ToString::to_string).unwrap_or_default();
+    Thing::named(&["call", &connection.source_name(), &to, &inside])
+}
+
+/// A pod as its own ztunnel knows it.
+fn local_workload(namespace: &str, pod: &str) -> Thing {
+    Thing::named(&["local workload", namespace, pod])
+}
+
+/// The pod of `<service account>.<namespace> (<pod>)`.
+fn named_workload(text: &str) -> Option<Thing> {
+    let (account, pod) = text.strip_suffix(')')?.split_once(" (")?;
+    let (_, namespace) = account.split_once('.')?;
+    Some(local_workload(namespace, pod))
+}
+
+fn connection_about(connection: &Connection, origin: &Origin) -> About {
+    let Some(error) = &connection.error else {
+        return About { failed: None, worked: connection_things(connection, origin) };
+    };
+    let (thing, class) = match &error.what {
+        // Planned, or somebody knocking who is no mesh client: nothing failed.
+        ConnectionWhat::Drained | ConnectionWhat::NotConnect(_) | ConnectionWhat::Copy(_) => return About::default(),
+        ConnectionWhat::TlsAccept(fault) if is_knock(&fault.what) => return About::default(),
+        ConnectionWhat::HboneTimedOut => (way_of(connection), "timed out".to_string()),
+        ConnectionWhat::Io(fault) => (way_of(connection), format!("{:?}", fault.what)),
+        ConnectionWhat::H2(fault) => (way_of(connection), format!("h2 {:?}", fault.what)),
+        ConnectionWhat::TlsAccept(fault) => (way_of(connection), format!("tls {:?}", fault.what)),
+        ConnectionWhat::UnknownLocalWorkload(workload) => {
+            (named_workload(workload).unwrap_or_else(|| call_of(connection)), "unknown workload".to_string())
+        }
+        ConnectionWhat::Identity(fault) | ConnectionWhat::Signing(fault) => {
+            let unknown =
+                fault.text.split_once("workload is unknown: ").and_then(|(_, workload)| named_workload(workload));
+            (unknown.unwrap_or_else(|| call_of(connection)), format!("identity {:?}", fault.what))
+        }
+        other => (call_of(connection), format!("{other:?}")),
+    };
+    About { failed: Some(Symptom { thing, class: Thing::named(&[&class]) }), worked: Vec::new() }
+}
+
+/// Whether an inbound handshake failed because of a port scan, a health check or a client that is no mesh client.
+fn is_knock(what: &What) -> bool {
+    matches!(what, What::NotTls | What::Cut | What::NoCertificate | What::TlsPolicy | What::TimedOut | What::Benign)
 }
 
 /// The things an Envoy request speaks of: the upstream host and the upstream cluster, as this proxy sees them.
