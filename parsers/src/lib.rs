@@ -15,6 +15,7 @@ pub mod istiod;
 pub mod kube;
 pub mod origin;
 pub mod signature;
+pub mod sniff;
 pub mod state;
 pub mod time;
 pub mod ztunnel;
