@@ -27,13 +27,26 @@ pub(crate) fn about(event: &Event) -> About {
             let node = stream.node.as_deref().unwrap_or("");
             let thing = Thing::named(&["stream", &origin.file, &origin.pod, node]);
             match &stream.what {
-                StreamWhat::Opened | StreamWhat::Ready => worked(vec![thing]),
+                StreamWhat::Opened => worked(vec![thing]),
+                // A proxy that is ready has its listeners, and these wait for their certificate.
+                StreamWhat::Ready => worked(vec![
+                    thing,
+                    Thing::named(&["certificate", &origin.file, &origin.pod, ""]),
+                    Thing::named(&["process", &origin.file, &origin.pod]),
+                    Thing::named(&["config", &origin.file, &origin.pod, "", "LDS"]),
+                    Thing::named(&["config", &origin.file, &origin.pod, "", "CDS"]),
+                ]),
                 StreamWhat::Ended => About::default(),
                 StreamWhat::Refused(fault) | StreamWhat::Closed(fault) => {
                     failed(thing, Thing::named(&[&format!("{:?}", fault.what)]))
                 }
                 StreamWhat::NotReady { .. } => failed(thing, Thing::named(&["not ready"])),
             }
+        }
+        Fact::Nack(nack) => {
+            let node = nack.node.as_deref().unwrap_or("");
+            let thing = Thing::named(&["config", &origin.file, &origin.pod, node, &nack.kind]);
+            failed(thing, Thing::named(&[nack.resource.as_deref().unwrap_or(""), &nack.reason]))
         }
         Fact::Remote(remote) => {
             let thing = Thing::named(&["remote", &origin.cluster, &remote.cluster]);

@@ -841,8 +841,14 @@ fn chatter<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     refuse(message)
 }
 
+/// An error text; up to 1.11 istiod's refusal came with the code `Unknown`.
 fn fault(text: &str) -> Fault {
-    errors::fault(text.trim())
+    let mut found = errors::fault(text.trim());
+    let is_refusal = text.contains("authentication failure") || text.contains("authenticate failure");
+    if found.what == errors::What::Other && is_refusal {
+        found.what = errors::What::Unauthorized;
+    }
+    found
 }
 
 fn first_line(text: &str) -> &str {

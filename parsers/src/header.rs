@@ -141,6 +141,9 @@ const LABELS: &[&str] = &[
 /// Reads the header of a record. Always succeeds: without a header the whole record is the message.
 pub fn read(text: &str, outer_at: Option<Time>) -> (Said<'_>, Form) {
     let trimmed = text.trim_start_matches([' ', '\t']);
+    // Up to Istio 1.6 the agent put the epoch in front of Envoy's lines.
+    let epoch = trimmed.strip_prefix("[Envoy (Epoch ").and_then(|rest| rest.split_once(")] "));
+    let trimmed = epoch.map_or(trimmed, |(_, line)| line);
     if trimmed.starts_with('{')
         && let Some(said) = json(trimmed, outer_at)
     {
@@ -573,6 +576,12 @@ mod tests {
             "envoy config",
             "Stream closed: 14, x",
             &[("thread", "13")],
+        );
+        check(
+            "[Envoy (Epoch 0)] [2020-03-06 14:33:59.538][19][warning][config] [a.h:91] gRPC config stream closed: 13,",
+            "envoy config",
+            "gRPC config stream closed: 13,",
+            &[],
         );
         check(
             "[2021-03-04 12:00:00.123][22][warning][config] [source/a.cc:1] gRPC config rejected",
