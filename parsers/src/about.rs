@@ -7,6 +7,7 @@ use crate::event::{
     Trust, Webhook,
 };
 use crate::origin::Origin;
+use crate::state::State;
 use crate::ztunnel::{Connection, ConnectionWhat, Direction};
 
 /// See [`Event::about`].
@@ -104,7 +105,13 @@ pub(crate) fn about(event: &Event) -> About {
             }
             _ => failed(Thing::named(&["process", &origin.file, &origin.pod]), class()),
         },
-        Fact::State(_) | Fact::Known | Fact::Opaque(_) | Fact::Push(_) => About::default(),
+        Fact::State(state) => match &**state {
+            State::CallFailed { fault } => {
+                failed(Thing::named(&["call", &origin.file]), Thing::named(&[&format!("{:?}", fault.what)]))
+            }
+            _ => About::default(),
+        },
+        Fact::Known | Fact::Opaque(_) | Fact::Push(_) => About::default(),
         Fact::Trust(Trust::SelfSigned | Trust::PluggedIn | Trust::Domain { .. } | Trust::RootDigest { .. })
         | Fact::Network(Network::GatewaysChanged)
         | Fact::Webhook(Webhook::Injected) => About::default(),

@@ -5,11 +5,13 @@
 pub mod access;
 pub mod agent;
 pub mod cni;
+pub mod command;
 pub mod dump;
 pub mod envoy;
 pub mod errors;
 pub mod event;
 pub mod frame;
+pub mod hand;
 pub mod header;
 pub mod istiod;
 pub mod kube;
@@ -17,6 +19,7 @@ pub mod origin;
 pub mod signature;
 pub mod sniff;
 pub mod state;
+pub mod table;
 pub mod time;
 pub mod ztunnel;
 

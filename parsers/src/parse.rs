@@ -3,13 +3,17 @@
 use crate::event::{Event, Fact, Level, Line, Opaque, TEXT_MAX};
 use crate::header::{self, Form};
 use crate::signature::{Said, Signature};
-use crate::{access, agent, cni, envoy, istiod, kube, ztunnel};
+use std::sync::Arc;
+
+use crate::origin::{Origin, SharedOrigin};
+use crate::{access, agent, cni, command, envoy, hand, istiod, kube, table, ztunnel};
 
 /// Reads a line. A line no signature knows is `Fact::Opaque` and keeps its own time.
 pub fn parse(line: &Line) -> Event {
+    let origin = origin(line);
     let event = |at, level, signature, fact| Event {
         at,
-        origin: line.origin.clone(),
+        origin: origin.clone(),
         seq: line.seq,
         number: line.number,
         level,
@@ -17,7 +21,7 @@ pub fn parse(line: &Line) -> Event {
         signature,
         fact,
     };
-    if let Some(fact) = kube::row(line) {
+    if let Some(fact) = table::row(line).or_else(|| hand::answer(line)) {
         return event(line.outer_at, Level::Info, Some("table-row"), fact);
     }
     if let Some((at, request)) = access::read(&line.text) {
@@ -36,24 +40,62 @@ pub fn parse(line: &Line) -> Event {
     event(said.at, said.level, None, Fact::Opaque(Opaque { template: template(&said.message), format_known }))
 }
 
+/// Where a line comes from; what a command printed comes from the cluster that its context names.
+fn origin(line: &Line) -> SharedOrigin {
+    match line.command.as_deref().and_then(command::context) {
+        Some(context) if context != &*line.origin.cluster => {
+            Arc::new(Origin { cluster: context.into(), ..Origin::clone(&line.origin) })
+        }
+        _ => line.origin.clone(),
+    }
+}
+
 /// The signatures that can know a line, nearest first. Messages move between scopes, so every table is asked in the end.
 fn tables(said: &Said<'_>, form: Form) -> impl Iterator<Item = &'static Signature> {
-    let (first, then): (&[Signature], [&[Signature]; 5]) = match &*said.scope {
+    let (first, then): (&[Signature], [&[Signature]; 6]) = match &*said.scope {
         scope if scope.starts_with("envoy ") => (
             envoy::SIGNATURES,
-            [agent::SIGNATURES, istiod::SIGNATURES, ztunnel::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES],
+            [
+                agent::SIGNATURES,
+                istiod::SIGNATURES,
+                ztunnel::SIGNATURES,
+                cni::SIGNATURES,
+                kube::SIGNATURES,
+                hand::SIGNATURES,
+            ],
         ),
         scope if scope.contains("::") => (
             ztunnel::SIGNATURES,
-            [istiod::SIGNATURES, agent::SIGNATURES, envoy::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES],
+            [
+                istiod::SIGNATURES,
+                agent::SIGNATURES,
+                envoy::SIGNATURES,
+                cni::SIGNATURES,
+                kube::SIGNATURES,
+                hand::SIGNATURES,
+            ],
         ),
         _ if form == Form::Bare => (
             kube::SIGNATURES,
-            [istiod::SIGNATURES, agent::SIGNATURES, envoy::SIGNATURES, ztunnel::SIGNATURES, cni::SIGNATURES],
+            [
+                hand::SIGNATURES,
+                istiod::SIGNATURES,
+                agent::SIGNATURES,
+                envoy::SIGNATURES,
+                ztunnel::SIGNATURES,
+                cni::SIGNATURES,
+            ],
         ),
         _ => (
             istiod::SIGNATURES,
-            [agent::SIGNATURES, ztunnel::SIGNATURES, envoy::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES],
+            [
+                agent::SIGNATURES,
+                ztunnel::SIGNATURES,
+                envoy::SIGNATURES,
+                cni::SIGNATURES,
+                kube::SIGNATURES,
+                hand::SIGNATURES,
+            ],
         ),
     };
     first.iter().chain(then.into_iter().flatten())
@@ -61,9 +103,17 @@ fn tables(said: &Said<'_>, form: Form) -> impl Iterator<Item = &'static Signatur
 
 /// Every signature, for `explain` and for the tests over all of them.
 pub fn signatures() -> impl Iterator<Item = &'static Signature> {
-    [istiod::SIGNATURES, agent::SIGNATURES, ztunnel::SIGNATURES, envoy::SIGNATURES, cni::SIGNATURES, kube::SIGNATURES]
-        .into_iter()
-        .flatten()
+    [
+        istiod::SIGNATURES,
+        agent::SIGNATURES,
+        ztunnel::SIGNATURES,
+        envoy::SIGNATURES,
+        cni::SIGNATURES,
+        kube::SIGNATURES,
+        hand::SIGNATURES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The text kept with an event: at most [`TEXT_MAX`] bytes, cut at a character.
@@ -98,6 +148,17 @@ pub(crate) fn template(message: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_signature_reads_its_own_examples() {
+        for signature in signatures() {
+            assert!(!signature.examples.is_empty(), "{} has no example", signature.name);
+            for example in signature.examples {
+                let (said, _) = header::read(example, None);
+                assert!((signature.read)(&said).is_ok(), "{} does not read: {example}", signature.name);
+            }
+        }
+    }
 
     #[test]
     fn what_varies_is_folded() {

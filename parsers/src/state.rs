@@ -168,6 +168,95 @@ pub enum State {
         /// Network; empty where the list is empty.
         network: Text,
     },
+    /// How many of a Deployment, ReplicaSet, DaemonSet or StatefulSet are ready.
+    Replicas {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// Ready.
+        ready: u32,
+        /// Wanted.
+        wanted: u32,
+    },
+    /// A Node row.
+    Node {
+        /// Name.
+        name: Text,
+        /// `Ready`, `NotReady`, `Ready,SchedulingDisabled`.
+        status: Text,
+        /// Kubernetes version; empty where not shown.
+        version: Text,
+    },
+    /// A row of `istioctl proxy-status`.
+    ProxyStatus {
+        /// `<pod>.<namespace>`.
+        proxy: Text,
+        /// The cluster the proxy claims; empty where not shown.
+        cluster: Text,
+        /// Its version; empty where not shown.
+        version: Text,
+        /// Types that are not in sync: the column and its cell (`CDS`, `STALE (14m)`).
+        behind: Vec<(Text, Text)>,
+    },
+    /// A version as a tool printed it.
+    Version {
+        /// `client`, `control plane`, `data plane`, `kubernetes`, or a component's name.
+        component: Text,
+        /// Each version printed for it.
+        versions: Vec<Text>,
+    },
+    /// A certificate a proxy holds, as `proxy-config secret` and `ztunnel-config certificate` list it.
+    ProxySecret {
+        /// `default`, `ROOTCA`, a SPIFFE identity.
+        name: Text,
+        /// `ACTIVE`, `WARMING`, `Available`, ...
+        status: Text,
+        /// The column `VALID CERT`; `None` where it says nothing.
+        valid: Option<bool>,
+    },
+    /// A mutating or validating webhook configuration.
+    WebhookConfig {
+        /// Name.
+        name: Text,
+    },
+    /// A rule of the packet filter that drops or rejects (`iptables-save`, `iptables -L`, `nft list`).
+    PacketFilter {
+        /// The rule as printed.
+        rule: Text,
+        /// How many packets it took, where counted.
+        packets: Option<u64>,
+    },
+    /// A kernel setting or counter (`sysctl`).
+    KernelSetting {
+        /// `net.netfilter.nf_conntrack_count`, ...
+        key: Text,
+        /// Value.
+        value: u64,
+    },
+    /// A packet was too big for the path: `Frag needed and DF set`, `message too long`.
+    PathMtu {
+        /// The MTU named; 0 where none is.
+        mtu: u32,
+    },
+    /// What was asked for does not exist.
+    Missing {
+        /// Resource type in the plural: `endpoints`, `secrets`; as the command names it where only that is known.
+        kind: Text,
+        /// Namespace; empty where not named.
+        namespace: Text,
+        /// Name; empty where a list is empty.
+        name: Text,
+    },
+    /// A NetworkPolicy row.
+    NetworkPolicy {
+        /// Namespace; empty where the table has none.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// The pods it selects, as printed.
+        selector: Text,
+    },
     /// A row of a table whose columns no cause asks for.
     Row,
 }
