@@ -21,18 +21,6 @@ use crate::state::State;
 /// The known messages.
 pub static SIGNATURES: &[Signature] = &[
     Signature {
-        name: "kube-event",
-        printed_by: "kubernetes/kubectl: pkg/describe/describe.go, pkg/cmd/events/",
-        versions: "all",
-        meaning: "An Event of Kubernetes, as `kubectl describe` and `kubectl get events` list it.",
-        points_to: &["webhook-unreachable", "cni-failure", "resource-exhaustion", "probe-blocked"],
-        examples: &[
-            "  Warning  Unhealthy  2m (x14 over 5m)  kubelet  Readiness probe failed: HTTP probe failed with statuscode: 503",
-            "5m   Warning   FailedCreate   replicaset/cart-5b8   Error creating: pods \"cart-5b8-x\" is forbidden: exceeded quota",
-        ],
-        read: event_row,
-    },
-    Signature {
         name: "webhook-dry-run-refused",
         printed_by: "istio/istio: pkg/webhooks/validation/controller/controller.go",
         versions: "all",
@@ -167,7 +155,7 @@ pub fn event(kind: &str, reason: &str, object: &str, message: &str) -> Fact {
         fields: Vec::new(),
     };
     if kind != "Normal" {
-        let told = SIGNATURES.iter().skip(1).find_map(|signature| (signature.read)(&said).ok());
+        let told = SIGNATURES.iter().find_map(|signature| (signature.read)(&said).ok());
         if let Some((_, fact)) = told {
             return fact;
         }
@@ -180,34 +168,41 @@ pub fn event(kind: &str, reason: &str, object: &str, message: &str) -> Fact {
     }))
 }
 
-/// `Warning  Reason  Age  From  Message` of describe, `Age  Warning  Reason  Object  Message` of get events, without their header.
-fn event_row<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
-    let text = said.message.trim_start();
-    let (first, tail) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+/// Reads an event without its header: `Warning  Reason  Age  From  Message` of `kubectl describe`,
+/// `Age  Warning  Reason  Object  Message` of `kubectl get events`.
+pub fn event_row(text: &str) -> Option<Fact> {
+    let text = text.trim_start();
+    let (first, tail) = text.split_once(char::is_whitespace)?;
     let is_kind = |word: &str| matches!(word, "Warning" | "Normal");
-    let (kind, tail, is_describe) = if is_kind(first) {
-        (first, tail, true)
-    } else {
+    let is_age = first.len() < 10 && first.starts_with(|c: char| c.is_ascii_digit() || c == '<');
+    if !is_kind(first) && !is_age {
+        return None;
+    }
+    let (kind, tail) = match is_kind(first) {
+        true => (first, tail),
         // `5m   Warning`, `2m (x14 over 5m)   Warning`.
-        let Some(at) = ["  Warning  ", "  Normal  ", "\tWarning\t"].iter().find_map(|kind| text.find(kind)) else {
-            return refuse(text);
-        };
-        if at > 40 || !first.starts_with(|c: char| c.is_ascii_digit() || c == '<') {
-            return refuse(text);
+        false => {
+            let at =
+                ["  Warning  ", "  Normal  ", "\tWarning\t", "\tNormal\t"].iter().find_map(|kind| text.find(kind))?;
+            if at > 40 {
+                return None;
+            }
+            text[at..].trim_start().split_once(char::is_whitespace)?
         }
-        let (kind, tail) = text[at..].trim_start().split_once(char::is_whitespace).unwrap_or(("", ""));
-        (kind, tail, false)
     };
-    let fields: Vec<&str> = tail.trim_start().split("  ").map(str::trim).filter(|field| !field.is_empty()).collect();
-    let Some(reason) = fields.first().filter(|reason| is_reason(reason)) else { return refuse(text) };
-    let (object, message) = match (is_describe, fields.as_slice()) {
+    let wide: Vec<&str> = tail.split(['\n', '\t']).flat_map(|part| part.split("  ")).map(str::trim).collect();
+    let fields: Vec<&str> = wide.into_iter().filter(|field| !field.is_empty()).collect();
+    if !is_reason(fields.first()?) {
+        return None;
+    }
+    let (object, message) = match (is_kind(first), fields.as_slice()) {
         (false, [_, object, message @ ..]) => (*object, message),
         // The age or the source may be missing from a shortened copy.
         (true, [_, _age, _from, message @ ..]) if !message.is_empty() => ("", message),
         (_, [_, message @ ..]) => ("", message),
-        _ => return refuse(text),
+        _ => return None,
     };
-    Ok(("", event(kind, reason, object, &message.join(" "))))
+    Some(event(kind, fields.first()?, object, &message.join(" ")))
 }
 
 /// `FailedCreate`: one word in camel case.
@@ -348,6 +343,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Fact {
+        if let Some(fact) = event_row(text) {
+            return fact;
+        }
         let (said, _) = crate::header::read(text, None);
         let found = SIGNATURES.iter().find_map(|signature| (signature.read)(&said).ok());
         found.map_or(Fact::Known, |(_, fact)| fact)

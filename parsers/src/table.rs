@@ -8,13 +8,14 @@ use crate::event::{Addr, Fact, Line, Text};
 use crate::kube;
 use crate::state::State;
 
-/// Reads a row of a table whose header the framing attached; a header itself is a known line.
+/// Reads a row of a table whose header the framing attached, and a row of Kubernetes events without one; a header itself
+/// is a known line.
 pub fn row(line: &Line) -> Option<Fact> {
     let text = line.text.trim_end();
     if is_header(text) {
         return Some(Fact::Known);
     }
-    let header = line.header.as_deref()?;
+    let Some(header) = line.header.as_deref() else { return kube::event_row(text) };
     if text.trim().is_empty() || !may_be_row(text) {
         return None;
     }
@@ -59,7 +60,7 @@ fn may_be_row(text: &str) -> bool {
 
 /// The cells of a row under a header, by column.
 fn cells(header: &str, text: &str) -> Vec<(Text, Text)> {
-    let columns = wide_fields(header);
+    let columns = columns(header);
     let names = columns.iter().map(|(_, name)| Text::from(*name));
     let wide = wide_fields(text);
     if wide.len() == columns.len() {
@@ -74,6 +75,47 @@ fn cells(header: &str, text: &str) -> Vec<(Text, Text)> {
         return names.zip(narrow.into_iter().map(Text::from)).collect();
     }
     names.zip(nearest(&starts, &wide)).collect()
+}
+
+/// Column names of two words; other words are columns of their own, however narrow the gap.
+const TWO_WORDS: [&str; 20] = [
+    "LAST SEEN",
+    "OUTLIER CHECK",
+    "SERVICE FQDN",
+    "DESTINATION RULE",
+    "VIRTUAL SERVICE",
+    "RESOURCE NAME",
+    "CERTIFICATE NAME",
+    "VALID CERT",
+    "SERIAL NUMBER",
+    "NOT AFTER",
+    "NOT BEFORE",
+    "POD NAME",
+    "WORKLOAD NAME",
+    "SERVICE NAME",
+    "SERVICE VIP",
+    "POLICY NAME",
+    "REMOTE TARGET",
+    "SUBSCRIBED TYPES",
+    "NOMINATED NODE",
+    "READINESS GATES",
+];
+
+/// The columns of a header, with where each begins.
+fn columns(header: &str) -> Vec<(usize, &str)> {
+    let mut found = Vec::new();
+    for (column, field) in wide_fields(header) {
+        let mut at = 0;
+        while at < field.len() {
+            let rest = &field[at..];
+            let pair = TWO_WORDS.iter().find(|pair| rest.starts_with(**pair)).map(|pair| pair.len());
+            let end = pair.unwrap_or_else(|| rest.find(' ').unwrap_or(rest.len()));
+            found.push((column + field[..at].chars().count(), &rest[..end]));
+            at += end;
+            at += field[at..].len() - field[at..].trim_start().len();
+        }
+    }
+    found
 }
 
 /// Fields that two blanks or a TAB keep apart, with the column at which each begins.
