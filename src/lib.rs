@@ -4,6 +4,8 @@ pub mod cli;
 pub mod config;
 pub mod run;
 
+pub mod inputs;
+
 pub mod signatures;
 
 pub mod engine;

@@ -1,92 +1,159 @@
 //! The whole program: sources, parsing, engine, output.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io;
 
+use anyhow::bail;
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
-use meshwhy_parsers::frame::{Framed, Framer};
-use meshwhy_parsers::origin::Origin;
-use meshwhy_parsers::time::Time;
 
 use crate::config::ReplayConfig;
 use crate::engine::Engine;
+use crate::inputs::{self, Batch, InputLimits, Item, Wanted};
 use crate::outputs::{Output, Summary, worst_severity};
+use crate::signatures::Counting;
 
 /// Reads saved logs and prints their causes; returns the exit code.
 pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
-    let mut files = Vec::new();
-    for path in &config.paths {
-        walk(path, &mut files)?;
+    let wanted = Wanted {
+        paths: &config.paths,
+        cluster_names: &config.cluster_names,
+        since: config.since,
+        until: config.until,
+        threads: config.threads,
+        scan: config.scan,
+        limits: InputLimits::default(),
+    };
+    let mut batch = inputs::read(&wanted)?;
+    if !batch.refused.is_empty() && batch.counts.files + batch.counts.documents == 0 {
+        bail!("{}", batch.refused.join("\n"));
     }
-    let mut summary = Summary::default();
-    let mut events: Vec<(Time, Event)> = Vec::new();
-    let mut templates: BTreeMap<String, u64> = BTreeMap::new();
-    for file in &files {
-        let name = file.display().to_string();
-        let parent =
-            file.parent().and_then(Path::file_name).map(|n| n.to_string_lossy().to_string()).unwrap_or_default();
-        let stem = file.file_stem().map(|n| n.to_string_lossy().to_string()).unwrap_or_default();
-        let cluster = if parent.is_empty() || parent == "input" { stem } else { parent };
-        let origin = Arc::new(Origin::new(&cluster, &name));
-        let mut framer = Framer::new(origin, config.scan);
-        let mut bytes = Vec::new();
-        std::fs::File::open(file)?.read_to_end(&mut bytes)?;
-        let mut last = Time::MIN;
-        let mut understood = 0;
-        let mut take = |framed: Framed| {
-            let Framed::Line(line) = framed else { return };
-            let event = meshwhy_parsers::parse(&line);
-            match &event.fact {
-                Fact::Opaque(opaque) if event.level >= Level::Warn => {
-                    *templates.entry(opaque.template.to_string()).or_default() += 1;
-                }
-                Fact::Opaque(opaque) if !opaque.format_known => {}
-                _ => understood += u64::from(line.lines),
-            }
-            last = event.at.unwrap_or(last);
-            events.push((last, event));
-            events.extend(config.signatures.events(&line).into_iter().map(|event| (last, event)));
-        };
-        framer.push(&bytes, &mut take);
-        framer.finish(&mut take);
-        summary.files += 1;
-        summary.lines += framer.counts().lines;
-        summary.understood += understood + framer.counts().quiet;
+    let mut run = Run {
+        config,
+        engine: Engine::presorted(config.causes.clone(), config.limits),
+        counting: config.signatures.counting(),
+        tally: Tally::new(wanted.limits.templates_max),
+        output,
+        out,
+    };
+    run.batch(&mut batch)?;
+    let refused = std::mem::take(&mut batch.refused);
+    let code = run.close(batch)?;
+    for refusal in &refused {
+        eprintln!("meshwhy: {refusal}");
     }
-    events.sort_by(|(a, x), (b, y)| a.cmp(b).then(x.origin.cmp(&y.origin)).then(x.seq.cmp(&y.seq)));
-    let mut engine = Engine::presorted(config.causes.clone(), config.limits);
-    let mut counting = config.signatures.counting();
-    for (_, mut event) in events {
-        counting.mark(&mut event);
-        engine.feed(Arrival::Item(event));
-        while let Some(finding) = engine.poll() {
-            output.finding(out, &finding)?;
-        }
-    }
-    engine.finish();
-    while let Some(finding) = engine.poll() {
-        output.finding(out, &finding)?;
-    }
-    summary.templates = templates.into_iter().collect();
-    summary.templates.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    summary.templates.truncate(10);
-    summary.engine = engine.stats().clone();
-    output.close(out, engine.findings(), &summary)?;
-    Ok(config.fail_on.exit_code(worst_severity(engine.findings())))
+    Ok(if refused.is_empty() { code } else { 2 })
 }
 
-fn walk(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    if path.is_dir() {
-        let mut inner: Vec<PathBuf> =
-            std::fs::read_dir(path)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
-        inner.sort();
-        for path in inner {
-            walk(&path, files)?;
+/// A run under way.
+struct Run<'r> {
+    config: &'r ReplayConfig,
+    engine: Engine,
+    counting: Counting,
+    tally: Tally,
+    output: &'r mut dyn Output,
+    out: &'r mut dyn io::Write,
+}
+
+impl Run<'_> {
+    fn batch(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
+        for document in std::mem::take(&mut batch.documents) {
+            self.feed(document)?;
         }
-    } else {
-        files.push(path.to_path_buf());
+        while let Some(item) = batch.next()? {
+            match item {
+                Item::Worked(event) => {
+                    self.tally.understood += 1;
+                    self.feed(event)?;
+                }
+                Item::Line(line) => {
+                    let event = meshwhy_parsers::parse(&line);
+                    self.tally.take(&event, line.lines);
+                    self.feed(event)?;
+                    for event in self.config.signatures.events(&line) {
+                        self.feed(event)?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    fn feed(&mut self, mut event: Event) -> anyhow::Result<()> {
+        self.counting.mark(&mut event);
+        self.engine.feed(Arrival::Item(event));
+        self.print()
+    }
+
+    fn print(&mut self) -> anyhow::Result<()> {
+        while let Some(finding) = self.engine.poll() {
+            self.output.finding(self.out, &finding)?;
+        }
+        Ok(())
+    }
+
+    /// Judges what is left and prints the end; returns the exit code.
+    fn close(mut self, batch: Batch) -> anyhow::Result<u8> {
+        self.engine.finish();
+        self.print()?;
+        let understood = self.tally.understood + batch.counts.quiet;
+        let summary = Summary {
+            files: batch.counts.files,
+            documents: batch.counts.documents,
+            lines: batch.counts.lines,
+            understood,
+            not_understood: batch.counts.lines.saturating_sub(understood),
+            templates: self.tally.templates(),
+            losses: batch.losses.sentences(),
+            engine: self.engine.stats().clone(),
+        };
+        self.output.close(self.out, self.engine.findings(), &summary)?;
+        Ok(self.config.fail_on.exit_code(worst_severity(self.engine.findings())))
+    }
+}
+
+/// What was understood, and the most frequent of what was not.
+struct Tally {
+    understood: u64,
+    templates: BTreeMap<Box<str>, u64>,
+    templates_max: usize,
+    others: u64,
+}
+
+/// Templates shown at the end.
+const TEMPLATES_SHOWN: usize = 10;
+
+impl Tally {
+    fn new(templates_max: usize) -> Tally {
+        Tally { understood: 0, templates: BTreeMap::new(), templates_max, others: 0 }
+    }
+
+    fn take(&mut self, event: &Event, lines: u32) {
+        match &event.fact {
+            Fact::Opaque(opaque) if event.level >= Level::Warn => self.unknown(&opaque.template),
+            Fact::Opaque(opaque) if !opaque.format_known => {}
+            _ => self.understood += u64::from(lines),
+        }
+    }
+
+    fn unknown(&mut self, template: &str) {
+        if let Some(count) = self.templates.get_mut(template) {
+            *count += 1;
+        } else if self.templates.len() < self.templates_max {
+            self.templates.insert(template.into(), 1);
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// The most frequent ones; what did not fit stands last.
+    fn templates(&self) -> Vec<(String, u64)> {
+        let mut all: Vec<(String, u64)> =
+            self.templates.iter().map(|(template, count)| (template.to_string(), *count)).collect();
+        all.sort_by(|(a, x), (b, y)| y.cmp(x).then(a.cmp(b)));
+        all.truncate(TEMPLATES_SHOWN);
+        if 0 < self.others {
+            all.push(("(further kinds of lines, not told apart)".to_string(), self.others));
+        }
+        all
+    }
 }

@@ -1,0 +1,297 @@
+//! Everything that reads the world: files, folders, archives and standard input, as one stream in event-time order.
+
+pub mod archive;
+pub mod documents;
+pub mod files;
+pub mod logs;
+pub mod spill;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Fact, Level, Line};
+use meshwhy_parsers::frame::Scan;
+use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
+use meshwhy_parsers::state::State;
+use meshwhy_parsers::time::Time;
+
+use spill::{Record, Sorted, Sorter};
+
+/// The limits of what is read, all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct InputLimits {
+    /// Bytes of records kept in memory for sorting; what is more goes, sorted, to an unlinked temporary file.
+    pub sort_bytes_max: usize,
+    /// Bytes read and scanned at once, by one thread.
+    pub chunk_bytes: usize,
+    /// Bytes at the start of a file that are searched for the name of its cluster.
+    pub look_bytes: usize,
+    /// Archives within archives, compression included.
+    pub depth_max: usize,
+    /// Decompressed bytes of one archive.
+    pub archive_bytes_max: u64,
+    /// How many times larger than its archive the decompressed content may be, once it is larger than
+    /// [`InputLimits::ratio_from_bytes`]. Logs stay below 100.
+    pub ratio_max: u64,
+    /// Decompressed bytes from which on the ratio counts.
+    pub ratio_from_bytes: u64,
+    /// Files in one archive.
+    pub archive_files_max: u64,
+    /// Largest zstd window, as a power of two: 8 MiB, which any level below `--ultra` keeps to.
+    pub zstd_window_log_max: u32,
+    /// Files in all.
+    pub files_max: usize,
+    /// Folders within folders.
+    pub folder_depth_max: usize,
+    /// Different templates of unknown lines that are counted apart.
+    pub templates_max: usize,
+    /// Losses that are named; further ones are only counted.
+    pub losses_max: usize,
+}
+
+impl Default for InputLimits {
+    fn default() -> InputLimits {
+        InputLimits {
+            sort_bytes_max: 16 << 20,
+            chunk_bytes: 1 << 20,
+            look_bytes: 256 << 10,
+            depth_max: 3,
+            archive_bytes_max: 64 << 30,
+            ratio_max: 250,
+            ratio_from_bytes: 64 << 20,
+            archive_files_max: 100_000,
+            zstd_window_log_max: 23,
+            files_max: 200_000,
+            folder_depth_max: 32,
+            templates_max: 4_096,
+            losses_max: 100,
+        }
+    }
+}
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// Files, folders and archives.
+    pub paths: &'a [PathBuf],
+    /// Cluster names the user gave to paths: the longest path that holds a file wins.
+    pub cluster_names: &'a [(String, PathBuf)],
+    /// Lines before this moment are left out.
+    pub since: Option<Time>,
+    /// Lines after this moment are left out.
+    pub until: Option<Time>,
+    /// How many threads scan.
+    pub threads: usize,
+    /// Whether lines that cannot matter are skipped.
+    pub scan: Scan,
+    /// The limits.
+    pub limits: InputLimits,
+}
+
+/// What was read, counted.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    /// Files and archive members read as logs.
+    pub files: u64,
+    /// Documents read.
+    pub documents: u64,
+    /// Physical lines.
+    pub lines: u64,
+    /// Lines that were skipped because their format is known and they cannot matter.
+    pub quiet: u64,
+}
+
+/// What was refused, skipped or lost, one sentence each.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    said: Vec<String>,
+    unsaid: u64,
+}
+
+impl Losses {
+    fn add(&mut self, limits: &InputLimits, loss: String) {
+        if self.said.len() < limits.losses_max {
+            self.said.push(loss);
+        } else {
+            self.unsaid += 1;
+        }
+    }
+
+    /// The sentences, the last of which counts those left out.
+    pub fn sentences(mut self) -> Vec<String> {
+        if 0 < self.unsaid {
+            self.said.push(format!("and {} more", self.unsaid));
+        }
+        self.said
+    }
+}
+
+/// One readable thing: a log or a document.
+struct Stream {
+    name: Box<str>,
+    hints: Hints,
+    /// The same content was read before under the same name: its records do not count.
+    is_repeat: bool,
+}
+
+/// What is known of a stream when it begins.
+struct Member {
+    /// As the user named it, with `archive!inner` for members of an archive.
+    name: String,
+    /// What its path tells.
+    hints: Hints,
+}
+
+/// Takes in what the walkers find.
+struct Intake<'a> {
+    wanted: &'a Wanted<'a>,
+    streams: Vec<Stream>,
+    sorter: Sorter,
+    documents: Vec<(u32, State)>,
+    counts: Counts,
+    losses: Losses,
+}
+
+impl Intake<'_> {
+    /// Begins a stream; returns its ordinal.
+    fn begin(&mut self, member: Member) -> anyhow::Result<u32> {
+        let stream = u32::try_from(self.streams.len())?;
+        self.streams.push(Stream { name: member.name.into(), hints: member.hints, is_repeat: false });
+        Ok(stream)
+    }
+
+    fn lose(&mut self, loss: String) {
+        self.losses.add(&self.wanted.limits, loss);
+    }
+}
+
+/// All of it, in event-time order: documents first, then the lines.
+pub struct Batch {
+    /// What was counted.
+    pub counts: Counts,
+    /// What was lost.
+    pub losses: Losses,
+    /// Paths the user named that could not be read at all, with the reason and a hint.
+    pub refused: Vec<String>,
+    /// State documents, each as an event.
+    pub documents: Vec<Event>,
+    origins: Vec<Option<SharedOrigin>>,
+    contexts: Contexts,
+    sorted: Sorted,
+}
+
+/// One record, to be parsed or proving that something works.
+pub enum Item {
+    /// A record to be parsed.
+    Line(Line),
+    /// Things that worked.
+    Worked(Event),
+}
+
+/// Reads all paths; what cannot be read is said in the batch.
+pub fn read(wanted: &Wanted<'_>) -> anyhow::Result<Batch> {
+    let mut intake = Intake {
+        wanted,
+        streams: Vec::new(),
+        sorter: Sorter::new(wanted.limits.sort_bytes_max),
+        documents: Vec::new(),
+        counts: Counts::default(),
+        losses: Losses::default(),
+    };
+    let refused = files::read(&mut intake)?;
+    let hints: Vec<Hints> = intake.streams.iter().map(|stream| stream.hints.clone()).collect();
+    let clusters = origin::clusters(&hints);
+    let origins: Vec<Option<SharedOrigin>> = intake
+        .streams
+        .iter()
+        .zip(&clusters)
+        .map(|(stream, cluster)| (!stream.is_repeat).then(|| Arc::new(origin_of(stream, cluster))))
+        .collect();
+    let documents = intake.documents.into_iter().filter_map(|(stream, state)| {
+        let origin = origins.get(stream as usize)?.clone()?;
+        Some(document(origin, state))
+    });
+    Ok(Batch {
+        counts: intake.counts,
+        losses: intake.losses,
+        refused,
+        documents: documents.collect(),
+        contexts: Contexts { known: clusters, last: None },
+        origins,
+        sorted: intake.sorter.sorted()?,
+    })
+}
+
+impl Batch {
+    /// The next record in event-time order.
+    pub fn next(&mut self) -> anyhow::Result<Option<Item>> {
+        while let Some((stream, record)) = self.sorted.next()? {
+            let Some(Some(origin)) = self.origins.get(stream as usize) else { continue };
+            return Ok(Some(match record {
+                Record::Line(mut line) => {
+                    line.origin = self.contexts.origin(origin, line.command.as_deref());
+                    Item::Line(line)
+                }
+                Record::Worked { seq, number, at, things } => Item::Worked(Event {
+                    at,
+                    origin: Arc::clone(origin),
+                    seq,
+                    number,
+                    level: Level::Info,
+                    text: "".into(),
+                    signature: None,
+                    fact: Fact::Worked(things),
+                }),
+            }));
+        }
+        Ok(None)
+    }
+}
+
+fn origin_of(stream: &Stream, cluster: &str) -> Origin {
+    let place = &stream.hints.place;
+    Origin {
+        cluster: cluster.into(),
+        namespace: place.namespace.clone(),
+        pod: place.pod.clone(),
+        container: place.container.clone(),
+        file: stream.name.clone(),
+        role: place.role,
+    }
+}
+
+fn document(origin: SharedOrigin, state: State) -> Event {
+    Event {
+        at: None,
+        origin,
+        seq: 0,
+        number: 0,
+        level: Level::Info,
+        text: "".into(),
+        signature: Some("document"),
+        fact: Fact::State(Box::new(state)),
+    }
+}
+
+/// The clusters that commands in a saved session name: `$ kubectl --context west get svc`.
+struct Contexts {
+    known: Vec<Box<str>>,
+    /// The last one made, as the rows of one answer follow each other.
+    last: Option<(SharedOrigin, Box<str>, SharedOrigin)>,
+}
+
+impl Contexts {
+    fn origin(&mut self, origin: &SharedOrigin, command: Option<&str>) -> SharedOrigin {
+        let Some(context) = command.and_then(origin::context_of) else { return Arc::clone(origin) };
+        if let Some((of, named, made)) = &self.last
+            && Arc::ptr_eq(of, origin)
+            && **named == *context
+        {
+            return Arc::clone(made);
+        }
+        let cluster = origin::cluster_of_context(context, &self.known);
+        let made = Arc::new(Origin { cluster: cluster.into(), ..Origin::clone(origin) });
+        self.last = Some((Arc::clone(origin), context.into(), Arc::clone(&made)));
+        made
+    }
+}
