@@ -112,11 +112,7 @@ fn bug_report(folders: &[&str], above: &str) -> Option<Place> {
         None if names_report(above) => 0,
         None => {
             // A report whose root folder got another name (`--dir`): its inside is recognisable.
-            let inside = |parts: &[&str]| match parts {
-                ["proxies" | "istio" | "operator", _, _, ..] => true,
-                ["cni", _] | ["cluster"] => true,
-                _ => false,
-            };
+            let inside = |parts: &[&str]| matches!(parts, ["proxies" | "istio" | "operator", _, _, ..]);
             (0..folders.len())
                 .find(|at| inside(&folders[*at..]) && folders[*at] != "cluster" && folders[*at] != "cni")?
         }
