@@ -13,7 +13,7 @@ use nom::multi::many_m_n;
 use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
-use crate::errors::{self, Fault};
+use crate::errors::{self, Fault, What};
 use crate::event::{Addr, Text};
 use crate::header;
 use crate::signature::refuse;
@@ -249,56 +249,314 @@ pub enum Outcome {
     Failed,
 }
 
+/// What a failing line says, taken together: flags, details, transport and status contradict or repeat each other, so
+/// one reading is made of them, the most telling part first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Sign {
+    /// Nothing failed.
+    Served,
+    /// The caller went away.
+    ClientGone,
+    /// A configured fault aborted it.
+    FaultInjected,
+    /// A rate limit of the mesh, or of the application, refused it.
+    RateLimited,
+    /// An authorization policy refused it.
+    RbacDenied,
+    /// The external authorizer refused it.
+    ExternalDenied,
+    /// The external authorizer could not be asked.
+    ExternalFailed,
+    /// The end user's token was refused, or the keys to check it are missing.
+    JwtRefused,
+    /// Headers are too many or too big.
+    HeaderLimit,
+    /// A protocol upgrade is not allowed here, or the protocol is too old.
+    UpgradeRefused,
+    /// The client broke the protocol.
+    ClientProtocol,
+    /// The upstream broke the protocol.
+    UpstreamProtocol,
+    /// TLS with the upstream failed; the transport fault says how.
+    Tls,
+    /// The upstream's port is closed.
+    Refused,
+    /// The connection to the upstream was not made in time.
+    ConnectTimedOut,
+    /// No route to the upstream's host or network.
+    HostUnreachable,
+    /// The connection to the upstream failed, and nothing says why.
+    ConnectFailed,
+    /// A name did not resolve.
+    NameUnresolved,
+    /// The proxy has no certificate to speak TLS with.
+    NoSecret,
+    /// The upstream closed the connection before it answered, or in the middle of it.
+    Closed,
+    /// One side reset the stream.
+    StreamReset,
+    /// This proxy closed the connection because its listener changed.
+    ListenerDrained,
+    /// A connection or request limit of this proxy.
+    Overflow,
+    /// The answer did not come in the configured time.
+    TimedOut,
+    /// The stream was idle for too long.
+    IdleTimedOut,
+    /// No endpoint is usable.
+    NoHealthyUpstream,
+    /// No filter chain of the listener fits the connection: plain text to STRICT, or an unknown server name.
+    NoFilterChain,
+    /// No route fits the request.
+    NoRoute,
+    /// The route's cluster does not exist.
+    NoCluster,
+    /// Sent into the black hole: the outbound policy knows no such destination.
+    BlackHole,
+    /// The route answers by itself with an error, as the control plane lets it where a backend is missing.
+    DirectError,
+    /// The overload manager refused it.
+    Overload,
+    /// An extension's configuration never came.
+    NoFilterConfig,
+    /// The upstream answered 5xx.
+    AnsweredError,
+    /// The upstream answered with a failing gRPC status under HTTP 200.
+    AnsweredGrpcError,
+    /// Failed in a way that is not known.
+    Unknown,
+}
+
 impl Request {
     /// What became of it.
     pub fn outcome(&self) -> Outcome {
-        // A fault that only delayed, and an answer from a cache, are answers.
-        let harmless = |flag: &Flag| matches!(flag, Flag::ResponseFromCache | Flag::DelayInjected);
-        let gone = |flag: &Flag| matches!(flag, Flag::DownstreamConnectionTermination | Flag::DownstreamRemoteReset);
-        let why = |what: &str| self.details.starts_with(what) || self.termination.starts_with(what);
-        let refused = ["rbac_access_denied", "jwt_authn", "ext_authz", "local_rate_limited", "request_rate_limited"];
-        if refused.iter().any(|what| why(what)) || self.has(&Flag::RateLimited) || self.has(&Flag::UnauthorizedExternal)
+        match self.sign() {
+            Sign::Served => Outcome::Served,
+            Sign::ClientGone => Outcome::ClientGone,
+            Sign::RateLimited | Sign::RbacDenied | Sign::ExternalDenied | Sign::JwtRefused => Outcome::RefusedByPolicy,
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// What the line says, taken together.
+    pub fn sign(&self) -> Sign {
+        self.sign_of_policy()
+            .or_else(|| self.sign_of_details())
+            .or_else(|| self.sign_of_transport())
+            .or_else(|| self.sign_of_flags())
+            .unwrap_or_else(|| self.sign_of_answer())
+    }
+
+    /// Whether the details or the connection's termination begin so.
+    fn says(&self, what: &str) -> bool {
+        self.details.starts_with(what) || self.termination.starts_with(what)
+    }
+
+    fn sign_of_policy(&self) -> Option<Sign> {
+        if self.says("rbac_access_denied") {
+            return Some(Sign::RbacDenied);
+        }
+        if self.says("jwt_authn") {
+            return Some(Sign::JwtRefused);
+        }
+        if self.says("ext_authz_denied") {
+            // A redirect to a login page is how an authorizer answers a browser.
+            return Some(if self.is_redirect() { Sign::Served } else { Sign::ExternalDenied });
+        }
+        if self.says("ext_authz") || self.has(&Flag::UnauthorizedExternal) && self.code >= 500 {
+            return Some(Sign::ExternalFailed);
+        }
+        if self.has(&Flag::UnauthorizedExternal) {
+            return Some(if self.is_redirect() { Sign::Served } else { Sign::ExternalDenied });
+        }
+        let limited = ["local_rate_limited", "request_rate_limited"].iter().any(|what| self.says(what));
+        if limited || self.has(&Flag::RateLimited) {
+            return Some(Sign::RateLimited);
+        }
+        (self.has(&Flag::FaultInjected) || self.says("fault_filter_abort")).then_some(Sign::FaultInjected)
+    }
+
+    fn is_redirect(&self) -> bool {
+        (200..400).contains(&self.code)
+    }
+
+    /// Details that Envoy writes for answers of its own.
+    fn sign_of_details(&self) -> Option<Sign> {
+        let drained = |text: &str| text.contains("filter_chain_is_being_removed") || text.contains("listener_drain");
+        if drained(&self.details) || drained(&self.termination) {
+            return Some(Sign::ListenerDrained);
+        }
+        const PARTS: &[(&str, Sign)] = &[
+            ("headers_too_large", Sign::HeaderLimit),
+            ("header_too_large", Sign::HeaderLimit),
+            ("header_list_size", Sign::HeaderLimit),
+            ("too_many_headers", Sign::HeaderLimit),
+            ("headers_count", Sign::HeaderLimit),
+            ("too_many_trailers", Sign::HeaderLimit),
+            ("trailers_too_large", Sign::HeaderLimit),
+            ("upgrade_failed", Sign::UpgradeRefused),
+            ("low_version", Sign::UpgradeRefused),
+            ("filter_chain_not_found", Sign::NoFilterChain),
+            ("route_not_found", Sign::NoRoute),
+            ("cluster_not_found", Sign::NoCluster),
+            ("no_healthy_upstream", Sign::NoHealthyUpstream),
+            ("dns_resolution_failure", Sign::NameUnresolved),
+            ("dns_failure", Sign::NameUnresolved),
+            ("{overflow", Sign::Overflow),
+            ("|overflow", Sign::Overflow),
+            ("overload_manager", Sign::Overload),
+            ("envoy_overload", Sign::Overload),
+        ];
+        let found = PARTS.iter().find(|(part, _)| self.details.contains(part)).map(|(_, sign)| *sign);
+        // The black hole answers with whatever its route or its missing endpoints give.
+        if self.cluster == ClusterName::BlackHole || &*self.route == "block_all" {
+            return Some(Sign::BlackHole);
+        }
+        found.or_else(|| {
+            let timed_out = self.details.contains("response_timeout")
+                || self.details.contains("per_try")
+                || self.details.contains("max_duration_timeout")
+                || self.details.contains("max_stream_duration_reached")
+                || self.details.contains("overall_timeout");
+            timed_out.then_some(Sign::TimedOut)
+        })
+    }
+
+    fn sign_of_transport(&self) -> Option<Sign> {
+        let fault = self.transport.as_ref()?;
+        if fault.text.contains("not supplied by SDS") || fault.text.contains("not_supplied_by_SDS") {
+            return Some(Sign::NoSecret);
+        }
+        match &fault.what {
+            What::Refused => Some(Sign::Refused),
+            What::TimedOut | What::HandshakeTimedOut => Some(Sign::ConnectTimedOut),
+            What::NoRoute | What::NetworkUnreachable => Some(Sign::HostUnreachable),
+            What::NameUnknown(_) | What::NameLookupFailed(_) => Some(Sign::NameUnresolved),
+            What::Overflow => Some(Sign::Overflow),
+            What::Cut => Some(Sign::Closed),
+            What::UnknownAuthority
+            | What::SameNameOtherKey
+            | What::Expired
+            | What::NotYetValid
+            | What::WrongName { .. }
+            | What::WrongTrustDomain { .. }
+            | What::Revoked
+            | What::NoCertificate
+            | What::BadCertificate
+            | What::Malformed
+            | What::NotTls
+            | What::TlsPolicy
+            | What::Tls => Some(Sign::Tls),
+            What::ViaProxy
+            | What::Unreachable
+            | What::Unauthorized
+            | What::Forbidden { .. }
+            | What::NoSuchType(_)
+            | What::NoSuchObject(_)
+            | What::ServerUnavailable
+            | What::ServerError
+            | What::Status(_)
+            | What::WrongProtocol
+            | What::TooBig
+            | What::Kubeconfig(_)
+            | What::Benign
+            | What::Other => None,
+        }
+    }
+
+    fn sign_of_flags(&self) -> Option<Sign> {
+        let reset = self.reset();
+        let has = |flag: Flag| self.has(&flag);
+        if has(Flag::UpstreamOverflow) || has(Flag::DropOverload) {
+            return Some(Sign::Overflow);
+        }
+        match reset.as_str() {
+            "connection_timeout" => return Some(Sign::ConnectTimedOut),
+            "connection_termination" | "remote_connection_termination" => return Some(Sign::Closed),
+            "protocol_error" => return Some(Sign::UpstreamProtocol),
+            "connection_failure" | "remote_connection_failure" | "local_connection_failure" => {
+                return Some(Sign::ConnectFailed);
+            }
+            "remote_reset"
+            | "local_reset"
+            | "remote_refused_stream_reset"
+            | "local_refused_stream_reset"
+            | "connect_error" => return Some(Sign::StreamReset),
+            _ => {}
+        }
+        if has(Flag::DnsFailure) {
+            return Some(Sign::NameUnresolved);
+        }
+        if has(Flag::UpstreamConnectionFailure) {
+            return Some(Sign::ConnectFailed);
+        }
+        if has(Flag::NoHealthyUpstream) {
+            return Some(Sign::NoHealthyUpstream);
+        }
+        if has(Flag::NoCluster) {
+            return Some(Sign::NoCluster);
+        }
+        if has(Flag::NoRoute) {
+            // A connection without a request found no filter chain; a request found no route.
+            return Some(if self.method.is_empty() { Sign::NoFilterChain } else { Sign::NoRoute });
+        }
+        if has(Flag::UpstreamRequestTimeout) || has(Flag::DurationTimeout) || has(Flag::MaxStreamDuration) {
+            return Some(Sign::TimedOut);
+        }
+        if has(Flag::UpstreamProtocolError) {
+            return Some(Sign::UpstreamProtocol);
+        }
+        if has(Flag::DownstreamProtocolError) || self.details.contains("codec_error") {
+            return Some(Sign::ClientProtocol);
+        }
+        if has(Flag::UpstreamConnectionTermination) {
+            return Some(Sign::Closed);
+        }
+        if has(Flag::DownstreamConnectionTermination)
+            || has(Flag::DownstreamRemoteReset)
+            || self.details.starts_with("downstream_remote_disconnect")
+            || self.details.starts_with("downstream_remote_reset")
+            || self.details.contains("remote_disconnect")
         {
-            return Outcome::RefusedByPolicy;
+            return Some(Sign::ClientGone);
         }
-        let mut flags = self.flags.iter().filter(|flag| !harmless(flag)).peekable();
-        if flags.peek().is_some() {
-            let only_gone = flags.all(gone);
-            return if only_gone { Outcome::ClientGone } else { Outcome::Failed };
+        if has(Flag::StreamIdleTimeout) || self.details.starts_with("stream_idle_timeout") {
+            return Some(Sign::IdleTimedOut);
         }
-        if self.details.starts_with("downstream_remote_disconnect") || self.details == "downstream_remote_reset".into()
-        {
-            return Outcome::ClientGone;
+        if has(Flag::UpstreamRemoteReset) || has(Flag::LocalReset) {
+            return Some(Sign::StreamReset);
         }
-        let own_refusal = LOCAL_REFUSALS.iter().any(|what| self.details.contains(what));
+        if has(Flag::OverloadManager) {
+            return Some(Sign::Overload);
+        }
+        has(Flag::NoFilterConfig).then_some(Sign::NoFilterConfig)
+    }
+
+    /// Without a telling flag: the status.
+    fn sign_of_answer(&self) -> Sign {
+        let own_answer = self.details.starts_with("direct_response");
         let grpc_failed = self.grpc_status.as_deref().is_some_and(|status| GRPC_FAILURES.contains(&status));
-        if self.code >= 500 || self.code == 429 || own_refusal || self.transport.is_some() || grpc_failed {
-            return Outcome::Failed;
+        match self.code {
+            431 => Sign::HeaderLimit,
+            429 => Sign::RateLimited,
+            426 => Sign::UpgradeRefused,
+            500.. if own_answer => Sign::DirectError,
+            504 => Sign::TimedOut,
+            500.. if self.upstream.is_some() || self.details.starts_with("via_upstream") => Sign::AnsweredError,
+            500.. => Sign::Unknown,
+            _ if grpc_failed => Sign::AnsweredGrpcError,
+            _ => {
+                let harmless = |flag: &Flag| {
+                    matches!(flag, Flag::ResponseFromCache | Flag::DelayInjected | Flag::RetryLimitExceeded)
+                };
+                if self.flags.iter().all(harmless) { Sign::Served } else { Sign::Unknown }
+            }
         }
-        Outcome::Served
     }
 
     /// Whether something went wrong that someone may want to fix: anything but an answer.
     pub fn is_failure(&self) -> bool {
         self.outcome() != Outcome::Served
-    }
-
-    /// Whether one later success at the same place proves that this failure is over: so it is where a connection, an
-    /// endpoint or configuration was missing, and not where some calls fail among others that work.
-    pub fn is_over_once_it_works(&self) -> bool {
-        use Flag::{DnsFailure, NoCluster, NoFilterConfig, NoHealthyUpstream, NoRoute, UpstreamConnectionFailure};
-        let missing = |flag: &Flag| {
-            matches!(
-                flag,
-                UpstreamConnectionFailure | NoHealthyUpstream | NoRoute | NoCluster | DnsFailure | NoFilterConfig
-            )
-        };
-        self.flags.iter().any(missing) && !self.has(&Flag::UpstreamOverflow)
-    }
-
-    /// Whether a flag is set.
-    pub fn has(&self, flag: &Flag) -> bool {
-        self.flags.contains(flag)
     }
 
     /// Why the upstream stream was reset: `connection_failure`, `connection_timeout`, `connection_termination`,
@@ -331,8 +589,9 @@ impl Request {
         let named = match &self.cluster {
             ClusterName::Outbound { host, .. } | ClusterName::Waypoint { host, .. } => Some(host.to_string()),
             ClusterName::Other(name) => Some(name.to_string()),
-            ClusterName::Inbound { .. } | ClusterName::InboundPassthrough => service_of_sni(&self.sni),
-            ClusterName::None => service_of_sni(&self.sni),
+            ClusterName::Inbound { .. } | ClusterName::InboundPassthrough | ClusterName::None => {
+                service_of_sni(&self.sni)
+            }
             ClusterName::Passthrough | ClusterName::BlackHole => None,
         };
         let authority = || (!self.authority.is_empty()).then(|| self.authority.to_string());
@@ -340,6 +599,69 @@ impl Request {
         let dialled = || self.upstream.as_ref().or(self.downstream_local.as_ref()).map(ToString::to_string);
         named.or_else(authority).or_else(sni).or_else(dialled).unwrap_or_else(|| "unknown destination".to_string())
     }
+
+    /// Whether one later success at the same place proves that this failure is over: so it is where a connection, an
+    /// endpoint or configuration was missing, and not where some calls fail among others that work.
+    pub fn is_over_once_it_works(&self) -> bool {
+        use Flag::{DnsFailure, NoCluster, NoFilterConfig, NoHealthyUpstream, NoRoute, UpstreamConnectionFailure};
+        let missing = |flag: &Flag| {
+            matches!(
+                flag,
+                UpstreamConnectionFailure | NoHealthyUpstream | NoRoute | NoCluster | DnsFailure | NoFilterConfig
+            )
+        };
+        self.flags.iter().any(missing) && !self.has(&Flag::UpstreamOverflow)
+    }
+
+    /// Whether a flag is set.
+    pub fn has(&self, flag: &Flag) -> bool {
+        self.flags.contains(flag)
+    }
+}
+
+/// Reads what Envoy answers to callers, and what their tools print: the body of a 503, a line of curl. It says the same
+/// as an access line, without place and time.
+pub fn sentence(text: &str) -> Option<Request> {
+    /// Words in the text, the details they stand for and the status that goes with them.
+    const SENTENCES: &[(&str, &str, u16)] = &[
+        ("no healthy upstream", "no_healthy_upstream", 503),
+        ("RBAC: access denied", "rbac_access_denied", 403),
+        ("upstream request timeout", "response_timeout", 504),
+        ("stream timeout", "stream_idle_timeout", 504),
+        ("fault filter abort", "fault_filter_abort", 0),
+        ("local_rate_limited", "local_rate_limited", 429),
+        ("Request Header Fields Too Large", "headers_too_large", 431),
+        ("426 Upgrade Required", "low_version", 426),
+    ];
+    if let Some((_, rest)) = text.split_once("reset reason: ") {
+        let (reason, transport) = rest.split_once(", transport failure reason: ").unwrap_or((rest, ""));
+        let reason = reason.lines().next().unwrap_or("").trim().trim_end_matches(['"', '.']);
+        let details = format!("upstream_reset_before_response_started{{{}}}", reason.replace(' ', "_"));
+        let transport = transport_fault(transport.trim(), &details);
+        return Some(Request { code: 503, details: details.into(), transport, ..Request::default() });
+    }
+    let answered = |details: &str, code: u16| Request { code, details: details.into(), ..Request::default() };
+    if let Some((_, details, code)) = SENTENCES.iter().find(|(words, _, _)| text.contains(words)) {
+        return Some(answered(details, *code));
+    }
+    let jwt = ["Jwt ", "Jwks ", "Audiences in Jwt"].iter().filter_map(|word| text.find(word)).min();
+    if let Some(reason) = jwt.and_then(|at| text.get(at..)).and_then(|rest| rest.lines().next()) {
+        let reason = reason.trim().trim_end_matches('"').replace(' ', "_");
+        return Some(answered(&format!("jwt_authn_access_denied{{{reason}}}"), 401));
+    }
+    let transport = |text: &str| Some(Request { transport: Some(errors::fault(text)), ..Request::default() });
+    const PLAIN: &[&str] =
+        &["Client sent an HTTP request to an HTTPS server", "plain HTTP request was sent to HTTPS port"];
+    if PLAIN.iter().any(|words| text.contains(words)) {
+        return transport("TLS error: 268435612:SSL routines:OPENSSL_internal:HTTP_REQUEST");
+    }
+    if text.contains("server gave HTTP response to HTTPS client") || text.contains("wrong version number") {
+        return transport("TLS error: 268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER");
+    }
+    if text.contains("Empty reply from server") || text.contains("Connection reset by peer") {
+        return Some(answered("upstream_reset_before_response_started{connection_termination}", 0));
+    }
+    None
 }
 
 /// `outbound_.8080_._.mock-server.default.svc.cluster.local`: the service that the calling proxy had in mind.
@@ -348,32 +670,6 @@ fn service_of_sni(sni: &str) -> Option<String> {
     let (_, host) = rest.split_once('.')?;
     Some(host.trim_start_matches("_.").to_string())
 }
-
-/// Details with which Envoy refuses by itself, where no flag and no 5xx tells it.
-const LOCAL_REFUSALS: &[&str] = &[
-    "headers_too_large",
-    "header_too_large",
-    "too_many_headers",
-    "headers_count",
-    "route_not_found",
-    "no_healthy_upstream",
-    "cluster_not_found",
-    "upgrade_failed",
-    "low_version",
-    "codec_error",
-    "request_payload_too_large",
-    "filter_chain_not_found",
-    "overload",
-    "fault_filter_abort",
-    "upstream_reset_before_response_started",
-    "upstream_reset_after_response_started",
-    "response_timeout",
-    "max_duration_timeout",
-    "stream_idle_timeout",
-    "request_header_timeout",
-    "request_overall_timeout",
-    "maintenance_mode",
-];
 
 /// gRPC statuses that say the server failed; the others are answers of the application.
 const GRPC_FAILURES: &[&str] =
@@ -892,6 +1188,88 @@ mod tests {
         assert_eq!(outcome(0, "DC", "downstream_remote_disconnect"), Outcome::ClientGone);
         assert_eq!(outcome(403, "-", "rbac_access_denied_matched_policy[none]"), Outcome::RefusedByPolicy);
         assert_eq!(outcome(200, "DI", "via_upstream"), Outcome::Served);
+    }
+
+    #[test]
+    fn a_line_is_read_to_one_sign() {
+        let sign = |middle: &str| {
+            let line = format!(
+                r#"[2025-02-03T09:00:00.000Z] "GET / HTTP/1.1" {middle} 0 0 1 1 "-" "-" "-" "web" "10.0.0.1:80" outbound|80||web - - - - -"#
+            );
+            read(&line).unwrap_or_else(|| panic!("not read: {line}")).1.sign()
+        };
+        for (middle, want) in [
+            (r#"200 - via_upstream - "-""#, Sign::Served),
+            (r#"503 UC upstream_reset_before_response_started{connection_termination} - "-""#, Sign::Closed),
+            (
+                r#"503 UF upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_111} - "delayed_connect_error:_111""#,
+                Sign::Refused,
+            ),
+            (r#"503 UF,URX upstream_reset_before_response_started{connection_timeout} - "-""#, Sign::ConnectTimedOut),
+            (r#"503 UF,URX "-" "-""#, Sign::ConnectFailed),
+            (
+                r#"503 UF upstream_reset_before_response_started{connection_failure,TLS_error:_268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER} - "-""#,
+                Sign::Tls,
+            ),
+            (
+                r#"503 UF upstream_reset_before_response_started{remote_connection_failure|TLS_error:_Secret_is_not_supplied_by_SDS} - "TLS_error: Secret is not supplied by SDS""#,
+                Sign::NoSecret,
+            ),
+            (r#"504 UT response_timeout - "-""#, Sign::TimedOut),
+            (r#"504 UT upstream_response_timeout - "-""#, Sign::TimedOut),
+            (r#"504 UT upstream_per_try_timeout - "-""#, Sign::TimedOut),
+            (r#"408 SI stream_idle_timeout - "-""#, Sign::IdleTimedOut),
+            (r#"503 UO upstream_reset_before_response_started{overflow} - "-""#, Sign::Overflow),
+            (r#"503 UPE upstream_reset_before_response_started{protocol_error} - "-""#, Sign::UpstreamProtocol),
+            (r#"400 DPE http1.codec_error - "-""#, Sign::ClientProtocol),
+            (r#"431 DPE http1.headers_too_large - "-""#, Sign::HeaderLimit),
+            (r#"403 - upgrade_failed - "-""#, Sign::UpgradeRefused),
+            (r#"403 - rbac_access_denied_matched_policy[ns[a]-policy[b]-rule[0]] - "-""#, Sign::RbacDenied),
+            (r#"403 UAEX ext_authz_denied - "-""#, Sign::ExternalDenied),
+            (r#"302 UAEX ext_authz_denied - "-""#, Sign::Served),
+            (r#"403 UAEX ext_authz_error - "-""#, Sign::ExternalFailed),
+            (r#"401 - jwt_authn_access_denied{Jwt_is_expired} - "-""#, Sign::JwtRefused),
+            (r#"429 RL local_rate_limited - "-""#, Sign::RateLimited),
+            (r#"500 FI fault_filter_abort - "-""#, Sign::FaultInjected),
+            (r#"0 DC downstream_remote_disconnect - "-""#, Sign::ClientGone),
+            (r#"500 - via_upstream - "-""#, Sign::AnsweredError),
+            (r#"500 URX via_upstream - "-""#, Sign::AnsweredError),
+            (r#"404 - via_upstream - "-""#, Sign::Served),
+            (r#"503 XYZ - - "-""#, Sign::AnsweredError),
+            (r#"200 XYZ - - "-""#, Sign::Unknown),
+        ] {
+            assert_eq!(sign(middle), want, "{middle}");
+        }
+    }
+
+    #[test]
+    fn a_sentence_of_envoy_says_what_an_access_line_says() {
+        let sign = |text: &str| sentence(text).map(|request| request.sign());
+        let reset = "upstream connect error or disconnect/reset before headers. ";
+        for (text, want) in [
+            (format!("{reset}reset reason: connection termination"), Some(Sign::Closed)),
+            (format!("{reset}reset reason: overflow"), Some(Sign::Overflow)),
+            (format!("{reset}reset reason: connection timeout"), Some(Sign::ConnectTimedOut)),
+            (
+                format!(
+                    "{reset}retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: 111"
+                ),
+                Some(Sign::Refused),
+            ),
+            (
+                format!(
+                    "{reset}reset reason: connection failure, transport failure reason: TLS error: 268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED"
+                ),
+                Some(Sign::Tls),
+            ),
+            ("no healthy upstream".to_string(), Some(Sign::NoHealthyUpstream)),
+            ("RBAC: access denied".to_string(), Some(Sign::RbacDenied)),
+            ("Jwt verification fails".to_string(), Some(Sign::JwtRefused)),
+            ("curl: (56) Recv failure: Connection reset by peer".to_string(), Some(Sign::Closed)),
+            ("Hello version: v1".to_string(), None),
+        ] {
+            assert_eq!(sign(&text), want, "{text}");
+        }
     }
 
     #[test]
