@@ -300,7 +300,7 @@ fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
         Format::Text => {
             Box::new(Text::new(Look { width: config::width(), colour: flags.color.is_on(), quiet: config.quiet }))
         }
-        Format::Ndjson => Box::new(Ndjson::new(config.quiet)),
+        Format::Ndjson => Box::new(Ndjson::new(config.events, config.quiet)),
     };
     crate::run::replay(&config, &mut *output, out)
 }

@@ -2,12 +2,14 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod fields;
 pub mod ndjson;
+pub mod redact;
+pub mod schema;
 pub mod text;
 
+use std::borrow::Cow;
 use std::io;
-
-use meshwhy_parsers::event::Event;
 
 use crate::engine::finding::Finding;
 use crate::engine::{Stats, cause::Severity, finding::Stage};
@@ -38,11 +40,54 @@ pub trait Output {
     /// A finding changed its stage.
     fn finding(&mut self, out: &mut dyn io::Write, finding: &Finding) -> io::Result<()>;
 
-    /// An event that is evidence (only where events were asked for).
-    fn event(&mut self, out: &mut dyn io::Write, event: &Event) -> io::Result<()>;
-
     /// The end: the ranked findings and what was read.
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()>;
+}
+
+/// Untrusted text made fit for a terminal: no secrets, on one line, nothing that a terminal or a reader's eye obeys.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let text = redact::redact(text);
+    if !text.chars().any(|c| c.is_control() || is_deceiving(c)) {
+        return text;
+    }
+    let mut plain = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\t' => plain.push(' '),
+            '\n' => plain.push_str("\\n"),
+            '\r' => plain.push_str("\\r"),
+            c if c.is_control() || is_deceiving(c) => plain.push_str(&format!("\\u{{{:x}}}", u32::from(c))),
+            c => plain.push(c),
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// A JSON record as one line. JSON escapes control characters below U+0020 itself; the others are escaped here.
+fn json_line(record: &serde_json::Value) -> String {
+    let line = record.to_string();
+    if !line.chars().any(|c| c.is_control() || is_deceiving(c)) {
+        return line;
+    }
+    let mut plain = String::with_capacity(line.len() + 16);
+    for c in line.chars() {
+        // All of them lie in the basic plane but the tags, which are dropped: they show nothing.
+        match u16::try_from(u32::from(c)) {
+            Ok(code) if c.is_control() || is_deceiving(c) => plain.push_str(&format!("\\u{code:04x}")),
+            Err(_) if is_deceiving(c) => {}
+            _ => plain.push(c),
+        }
+    }
+    plain
+}
+
+/// Characters that reorder, hide or break what stands around them.
+fn is_deceiving(c: char) -> bool {
+    matches!(
+        c,
+        '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// The findings a person must act on: open, not explained by another, above severity info.
@@ -59,6 +104,11 @@ pub fn notes(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     })
 }
 
+/// What failed and worked again before the input ended.
+pub fn recovered(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|finding| finding.stage == Stage::Resolved && finding.explained_by.is_none())
+}
+
 /// How bad the worst finding is that is open and not explained by another; notes count as `info`.
 pub fn worst_severity(findings: &[Finding]) -> Option<Severity> {
     open_causes(findings).chain(notes(findings)).map(|finding| finding.cause.severity).max()
@@ -73,4 +123,23 @@ pub fn slugs<'f>(findings: impl Iterator<Item = &'f Finding>) -> Vec<&'static st
         }
     }
     slugs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_a_terminal_obeys_gets_through() {
+        let text = "a\u{1b}[31mred\u{202e}lit\nb\tc\u{9b}\u{7f}";
+        assert_eq!(printable(text), "a\\u{1b}[31mred\\u{202e}lit\\nb c\\u{9b}\\u{7f}");
+        let line = json_line(&serde_json::json!({ "quote": text }));
+        assert_eq!(line, r#"{"quote":"a\u001b[31mred\u202elit\nb\tc\u009b\u007f"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).expect("still JSON")["quote"], text);
+    }
+
+    #[test]
+    fn letters_of_any_language_stay() {
+        assert_eq!(printable("größe 大 é"), "größe 大 é");
+    }
 }

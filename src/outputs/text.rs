@@ -1,11 +1,26 @@
-//! Text for people.
+//! Text for people: ranked findings with their evidence, and at the end what was read.
 
+use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
-use meshwhy_parsers::event::Event;
+use meshwhy_parsers::time::Time;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Output, Summary};
-use crate::engine::finding::Finding;
+use super::{Output, Summary, notes, open_causes, printable, recovered};
+use crate::engine::cause::Severity;
+use crate::engine::finding::{Evidence, Finding};
+
+/// How many lines of the terminal one quotation takes at most.
+const QUOTE_LINES: usize = 3;
+/// How many further subjects of one cause get a line of their own.
+const ALSO_MAX: usize = 3;
+/// How many further subjects are named after those.
+const SUBJECTS_MAX: usize = 8;
+/// How many other candidates are shown.
+const CANDIDATES_MAX: usize = 3;
+/// Where the text of a labelled row begins.
+const LABEL: usize = 13;
 
 /// How the text looks.
 #[derive(Clone, Copy, Debug)]
@@ -35,36 +50,419 @@ impl Output for Text {
         Ok(())
     }
 
-    fn event(&mut self, _out: &mut dyn io::Write, _event: &Event) -> io::Result<()> {
-        Ok(())
+    fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
+        let page = Page { look: self.look, text: String::new() };
+        let text = if self.look.quiet { page.quiet(findings) } else { page.whole(findings, summary) };
+        out.write_all(text.as_bytes())
+    }
+}
+
+/// A page being written.
+struct Page {
+    look: Look,
+    text: String,
+}
+
+impl Page {
+    fn quiet(mut self, findings: &[Finding]) -> String {
+        for finding in open_causes(findings) {
+            let line = format!("{}: {}", finding.cause.slug, printable(&finding.summary));
+            self.line(&line);
+        }
+        self.text
     }
 
-    fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
-        let _ = self.look;
-        for finding in findings {
-            writeln!(
-                out,
-                "{} [{} {} {}] {} x{} explained_by={:?}\n  {}",
-                finding.cause.slug,
-                finding.stage.word(),
-                finding.confidence.word(),
-                finding.cause.severity.word(),
+    fn whole(mut self, findings: &[Finding], summary: &Summary) -> String {
+        let open: Vec<&Finding> = open_causes(findings).collect();
+        if open.is_empty() {
+            self.line("nothing to fix found");
+        }
+        let mut slugs: Vec<&str> = Vec::new();
+        for finding in &open {
+            if slugs.contains(&finding.cause.slug) {
+                continue;
+            }
+            slugs.push(finding.cause.slug);
+            if slugs.len() > 1 {
+                self.line("");
+            }
+            let same: Vec<&Finding> =
+                open.iter().filter(|other| other.cause.slug == finding.cause.slug).skip(1).copied().collect();
+            self.finding(slugs.len(), finding, &same, findings);
+        }
+        self.list("notes, nothing to fix", notes(findings));
+        self.list("recovered before the input ended", recovered(findings));
+        self.closing(summary);
+        self.text
+    }
+
+    fn finding(&mut self, rank: usize, finding: &Finding, same: &[&Finding], all: &[Finding]) {
+        let severity = finding.cause.severity;
+        let slug = self.paint(severity_colour(severity), finding.cause.slug);
+        self.line(&format!("{rank}. {slug}  {}, {}", severity.word(), finding.confidence.word()));
+        self.wrapped("   ", "   ", &printable(&finding.summary));
+        self.line("");
+        self.row("subject", &printable(&finding.subject));
+        if !finding.clusters.is_empty() {
+            self.row("clusters", &printable(&finding.clusters.join(", ")));
+        }
+        self.row("when", &when(finding));
+        self.evidence("because", &finding.because);
+        self.evidence("against", &finding.against);
+        if finding.explains > 0 {
+            let explained = super::slugs(all.iter().filter(|other| other.explained_by.as_ref() == Some(&finding.id)));
+            let symptoms = plural(finding.explains, "further symptom");
+            let names = if explained.is_empty() { String::new() } else { format!(" ({})", explained.join(", ")) };
+            self.row("explains", &format!("{symptoms}{names}"));
+        }
+        for (at, candidate) in finding.candidates.iter().take(CANDIDATES_MAX).enumerate() {
+            let label = if at == 0 { "or else" } else { "" };
+            let text =
+                format!("{} ({}): {}", candidate.slug, candidate.confidence.word(), printable(&candidate.summary));
+            self.row(label, &text);
+            if !candidate.settle_by.is_empty() && candidate.settle_by != finding.settle_by {
+                self.command("", "told apart by ", &candidate.settle_by);
+            }
+        }
+        if finding.candidates.len() > CANDIDATES_MAX {
+            let rest: Vec<&str> = finding.candidates[CANDIDATES_MAX..].iter().map(|candidate| candidate.slug).collect();
+            self.row("", &format!("or {}", rest.join(", ")));
+        }
+        if !finding.settle_by.is_empty() {
+            self.command("settle", "", &finding.settle_by);
+        }
+        self.also(same);
+        self.row("do", &printable(&finding.remedy));
+        if !finding.verify.is_empty() {
+            self.command("verify", "", &finding.verify);
+        }
+    }
+
+    /// Further findings of the same cause: what differs, a line each, then by name alone.
+    fn also(&mut self, same: &[&Finding]) {
+        for (at, finding) in same.iter().take(ALSO_MAX).enumerate() {
+            let label = if at == 0 { "also" } else { "" };
+            let place = finding.because.first().map(|evidence| format!("; {}", evidence.place())).unwrap_or_default();
+            let text = format!(
+                "{} ({}, {}{place})",
                 finding.subject,
-                finding.count,
-                finding.explained_by,
-                finding.summary
-            )?;
-            for evidence in &finding.because {
-                writeln!(out, "    {} {} ({})", evidence.place(), evidence.quote, evidence.shows)?;
-            }
-            for candidate in &finding.candidates {
-                writeln!(out, "    or {} {}", candidate.slug, candidate.summary)?;
+                finding.confidence.word(),
+                plural(finding.count, "time")
+            );
+            self.row(label, &printable(&text));
+        }
+        let rest = same.get(ALSO_MAX..).unwrap_or_default();
+        if rest.is_empty() {
+            return;
+        }
+        let mut names: Vec<&str> = rest.iter().take(SUBJECTS_MAX).map(|finding| &*finding.subject).collect();
+        if rest.len() > SUBJECTS_MAX {
+            names.push("...");
+        }
+        self.row("", &printable(&format!("and {}: {}", plural(rest.len() as u64, "more subject"), names.join(", "))));
+    }
+
+    fn evidence(&mut self, label: &str, evidence: &[Evidence]) {
+        for (at, evidence) in evidence.iter().enumerate() {
+            let place = self.paint(DIM, &printable(&evidence.place()));
+            let shows = printable(&evidence.shows);
+            self.row(if at == 0 { label } else { "" }, &format!("{place}  {shows}"));
+            let indent = " ".repeat(LABEL + 2);
+            let room = self.look.width.saturating_sub(indent.len()).max(20);
+            let quote = trim_middle(&printable(evidence.quote.trim()), room * QUOTE_LINES);
+            for line in wrap(&quote, room) {
+                self.line(&format!("{indent}{line}"));
             }
         }
-        for (template, count) in &summary.templates {
-            writeln!(out, "not understood: {count} x {template}")?;
+    }
+
+    fn list<'f>(&mut self, title: &str, findings: impl Iterator<Item = &'f Finding>) {
+        let findings: Vec<&Finding> = findings.collect();
+        let mut slugs: Vec<&str> = Vec::new();
+        for finding in &findings {
+            if slugs.contains(&finding.cause.slug) {
+                continue;
+            }
+            if slugs.is_empty() {
+                self.line("");
+                self.line(&format!("{title}:"));
+            }
+            slugs.push(finding.cause.slug);
+            let others = findings.iter().filter(|other| other.cause.slug == finding.cause.slug).count() - 1;
+            let more =
+                if others > 0 { format!("; and {}", plural(others as u64, "more subject")) } else { String::new() };
+            let text = format!(
+                "{}: {} ({}{}){more}",
+                finding.cause.slug,
+                printable(&finding.summary),
+                when(finding),
+                worked_again(finding)
+            );
+            self.wrapped("  ", "    ", &text);
+            if let Some(evidence) = finding.because.first() {
+                let quote = format!("{}  {}", evidence.place(), evidence.quote.trim());
+                let room = self.look.width.saturating_sub(4).max(20);
+                let quote = trim_middle(&printable(&quote), room);
+                self.line(&format!("    {quote}"));
+            }
         }
-        writeln!(out, "unexplained {:?}", summary.engine.unexplained)?;
-        writeln!(out, "{} lines, {} understood", summary.lines, summary.understood)
+    }
+
+    fn closing(&mut self, summary: &Summary) {
+        self.line("");
+        let mut read = format!("read {} of {}", plural(summary.lines, "line"), plural(summary.files, "file"));
+        if summary.documents > 0 {
+            let _ = write!(read, ", {}", plural(summary.documents, "state document"));
+        }
+        if let Some((from, to)) = summary.engine.span {
+            let _ = write!(read, ", {}", span(from, to));
+        }
+        let _ = write!(read, ": {} understood, {} not", grouped(summary.understood), grouped(summary.not_understood));
+        self.wrapped("", "  ", &read);
+        let engine = &summary.engine;
+        let counted = [
+            (engine.late, "late line", "judged out of order"),
+            (engine.cases_refused, "symptom", "not followed: too many at once"),
+            (engine.facts_refused, "fact", "not kept: too many of one kind"),
+        ];
+        for (count, what, why) in counted {
+            if count > 0 {
+                self.wrapped("", "  ", &format!("{} {why}", plural(count, what)));
+            }
+        }
+        for slug in &engine.causes_disabled {
+            self.wrapped(
+                "",
+                "  ",
+                &format!("the judgement of {slug} failed and was left out: a bug, please report it"),
+            );
+        }
+        for loss in &summary.losses {
+            self.wrapped("", "  ", &printable(loss));
+        }
+        self.counts("symptoms that no cause explains", &engine.unexplained);
+        self.counts("warnings and errors that no signature knows", &summary.templates);
+    }
+
+    fn counts(&mut self, title: &str, counts: &[(String, u64)]) {
+        if counts.is_empty() {
+            return;
+        }
+        self.line(&format!("{title}, most frequent first:"));
+        let digits = counts.iter().map(|(_, count)| count.to_string().len()).max().unwrap_or(1);
+        let room = self.look.width.saturating_sub(digits + 4).max(20);
+        for (text, count) in counts {
+            let text = trim_middle(&printable(text), room);
+            self.line(&format!("  {count:>digits$}x {text}"));
+        }
+    }
+
+    fn row(&mut self, label: &str, text: &str) {
+        let first = self.label(label);
+        self.wrapped(&first, &" ".repeat(LABEL), text);
+    }
+
+    /// A command stands on one line, however long, so that it can be copied.
+    fn command(&mut self, label: &str, before: &str, command: &str) {
+        let first = self.label(label);
+        self.line(&format!("{first}{before}{}", printable(command)));
+    }
+
+    fn label(&self, label: &str) -> String {
+        format!("   {}", self.paint(DIM, &format!("{label:<width$}", width = LABEL - 3)))
+    }
+
+    fn wrapped(&mut self, first: &str, next: &str, text: &str) {
+        let room = self.look.width.saturating_sub(next.len()).max(20);
+        for (at, line) in wrap(text, room).into_iter().enumerate() {
+            self.line(&format!("{}{line}", if at == 0 { first } else { next }));
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line.trim_end());
+        self.text.push('\n');
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.look.colour && !text.trim().is_empty() {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_string()
+        }
+    }
+}
+
+const DIM: &str = "2";
+
+fn severity_colour(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "1;36",
+        Severity::Warning => "1;33",
+        Severity::Error | Severity::Critical => "1;31",
+    }
+}
+
+/// When it was seen and how often: `2026-03-01T09:30:00Z to 09:41:12Z (11 min 12 s), 14 times`.
+fn when(finding: &Finding) -> String {
+    let often = plural(finding.count, "time");
+    match (finding.first_at, finding.last_at) {
+        (Some(from), Some(to)) if from == to => format!("{}, {often}", seconds(from)),
+        (Some(from), Some(to)) => format!("{}, {often}", span(from, to)),
+        (Some(at), None) | (None, Some(at)) => format!("{}, {often}", seconds(at)),
+        (None, None) => format!("undated, {often}"),
+    }
+}
+
+fn worked_again(finding: &Finding) -> String {
+    finding.recovered_at.map(|at| format!("; worked again {}", seconds(at))).unwrap_or_default()
+}
+
+/// `2026-03-01T09:30:00Z to 09:41:12Z (11 min 12 s)`; the day is said again where it is another.
+fn span(from: Time, to: Time) -> String {
+    let (from_text, to_text) = (seconds(from), seconds(to));
+    let to_text = match (from_text.split_once('T'), to_text.split_once('T')) {
+        (Some((day, _)), Some((other, clock))) if day == other => clock.to_string(),
+        _ => to_text,
+    };
+    format!("{from_text} to {to_text} ({})", human(to.since(from)))
+}
+
+/// A moment to the second, as it stands in the logs.
+fn seconds(at: Time) -> String {
+    let text = at.to_string();
+    match text.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
+    }
+}
+
+/// A duration in its two largest units.
+fn human(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0 => format!("{} ms", span.as_millis()),
+        1..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3_600..86_400 => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3_600 % 24),
+    }
+}
+
+/// `1 line`, `2,000 lines`.
+fn plural(count: u64, word: &str) -> String {
+    format!("{} {word}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+/// A number with its thousands apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Breaks a text at blanks into lines of at most `room` columns; a longer word is broken anywhere.
+pub fn wrap(text: &str, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split_inclusive(' ') {
+        let shown = visible_width(word.trim_end());
+        if used > 0 && used + shown > room {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
+        }
+        if shown <= room {
+            line.push_str(word);
+            used += visible_width(word);
+            continue;
+        }
+        for c in word.chars() {
+            let wide = c.width().unwrap_or(0);
+            if used + wide > room {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            line.push(c);
+            used += wide;
+        }
+    }
+    if !line.trim().is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines.into_iter().map(|line| line.trim_end().to_string()).collect()
+}
+
+/// Columns a text takes, not counting our own colour sequences: untrusted text has none left.
+fn visible_width(text: &str) -> usize {
+    let mut width = 0;
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\x1b') {
+        width += before.width();
+        rest = escape.split_once('m').map_or("", |(_, after)| after);
+    }
+    width + rest.width()
+}
+
+/// A text of at most `room` columns: what is too much is taken from its middle, where logs carry the least.
+pub fn trim_middle(text: &str, room: usize) -> String {
+    if text.width() <= room {
+        return text.to_string();
+    }
+    let half = room.saturating_sub(3) / 2;
+    let take = |chars: &mut dyn Iterator<Item = char>| {
+        let mut used = 0;
+        chars
+            .take_while(|c| {
+                used += c.width().unwrap_or(0);
+                used <= half
+            })
+            .collect::<Vec<char>>()
+    };
+    let head: String = take(&mut text.chars()).into_iter().collect();
+    let tail: String = take(&mut text.chars().rev()).into_iter().rev().collect();
+    format!("{} … {}", head.trim_end(), tail.trim_start())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_broken_at_blanks_and_long_words_anywhere() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("0123456789 a", 4), ["0123", "4567", "89 a"]);
+        assert_eq!(wrap("", 7), [""]);
+        assert_eq!(wrap("大大大 a", 4), ["大大", "大 a"]);
+    }
+
+    #[test]
+    fn a_long_quotation_keeps_both_ends() {
+        assert_eq!(trim_middle("short", 10), "short");
+        assert_eq!(trim_middle("abcdefghijklmnopqrstuvwxyz", 13), "abcde … vwxyz");
+    }
+
+    #[test]
+    fn numbers_and_durations_read_well() {
+        assert_eq!((grouped(1_234_567), grouped(999)), ("1,234,567".to_string(), "999".to_string()));
+        assert_eq!((plural(1, "line"), plural(2_000, "line")), ("1 line".to_string(), "2,000 lines".to_string()));
+        for (millis, wanted) in
+            [(250, "250 ms"), (672_000, "11 min 12 s"), (7_260_000, "2 h 1 min"), (90_000_000, "1 d 1 h")]
+        {
+            assert_eq!(human(Duration::from_millis(millis)), wanted);
+        }
+    }
+
+    #[test]
+    fn a_span_says_the_day_once_where_it_is_one() {
+        let at = |day, minute| Time::from_civil((2026, 3, day), (9, minute, 0), 0).expect("a moment");
+        assert_eq!(span(at(1, 30), at(1, 41)), "2026-03-01T09:30:00Z to 09:41:00Z (11 min 0 s)");
+        assert_eq!(span(at(1, 30), at(2, 30)), "2026-03-01T09:30:00Z to 2026-03-02T09:30:00Z (1 d 0 h)");
     }
 }
