@@ -107,9 +107,12 @@ pub fn cause(out: &mut dyn io::Write, cause: &Cause) -> io::Result<()> {
     writeln!(out, "{}", json_line(&record))
 }
 
+/// When, in which file, where in it.
+type EventKey = (Option<Time>, String, u64);
+
 /// The evidence of all findings, each event once, in the order of their time and place, with the findings it proves.
-fn evidence_of(findings: &[Finding]) -> BTreeMap<(Option<Time>, String, u64), (&Evidence, Vec<&str>)> {
-    let mut events: BTreeMap<(Option<Time>, String, u64), (&Evidence, Vec<&str>)> = BTreeMap::new();
+fn evidence_of(findings: &[Finding]) -> BTreeMap<EventKey, (&Evidence, Vec<&str>)> {
+    let mut events: BTreeMap<EventKey, (&Evidence, Vec<&str>)> = BTreeMap::new();
     for finding in findings {
         for evidence in finding.because.iter().chain(&finding.against) {
             let event = &evidence.event;

@@ -32,8 +32,11 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Each kind of secret with what takes its place.
-static RULES: LazyLock<Vec<(Regex, fn(&Captures<'_>) -> String)>> = LazyLock::new(|| {
+/// What a secret looks like, and what takes its place.
+type Rule = (Regex, fn(&Captures<'_>) -> String);
+
+/// Every kind of secret.
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
     let rule = |pattern: &str, with: fn(&Captures<'_>) -> String| {
         (Regex::new(pattern).expect("the patterns are fixed and tested"), with)
     };
