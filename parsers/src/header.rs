@@ -110,6 +110,10 @@ const SCOPES: &[&str] = &[
     "socket",
 ];
 
+/// Messages whose first word is also the name of a scope.
+const BEGIN_MESSAGES: &[&str] =
+    &["processing secret event", "processing remote config", "gateway has zero", "gateway weight", "proxy "];
+
 /// Label keys that istiod puts behind a message; where TABs were turned into blanks, the tail begins at the first of them.
 const LABELS: &[&str] = &[
     "cluster",
@@ -187,7 +191,7 @@ fn console(text: &str, outer_at: Option<Time>) -> Option<Said<'_>> {
         return None;
     }
     let body = after.trim_start_matches(['\t', ' ']);
-    let (scope, spans, body) = scope_of(body);
+    let (scope, spans, body) = scope_of(body, after.starts_with('\t'));
     let (message, fields) = tail(body, &scope);
     Some(Said { at, level, scope, spans, message, fields })
 }
@@ -199,7 +203,7 @@ fn known_scope_follows(after: &str) -> bool {
 
 /// Splits the scope column off: `scope⇥message`, `target:span{..}⇥message`, `envoy config file.cc:12⇥message`,
 /// ztunnel up to 1.21 `span{..}: target: message`.
-fn scope_of(body: &str) -> (Cow<'_, str>, Cow<'_, str>, &str) {
+fn scope_of(body: &str, tabbed: bool) -> (Cow<'_, str>, Cow<'_, str>, &str) {
     let none = (Cow::Borrowed(""), Cow::Borrowed(""), body);
     if let Some(rest) = body.strip_prefix("envoy ") {
         let component_end = rest.find([' ', '\t']).unwrap_or(rest.len());
@@ -228,7 +232,11 @@ fn scope_of(body: &str) -> (Cow<'_, str>, Cow<'_, str>, &str) {
         }
     }
     let name = name.trim_start_matches("ztunnel::");
-    if SCOPES.contains(&name) || name.contains("::") || after.starts_with('\t') && is_scope_word(name) {
+    // Where TABs separate the columns, a scope's name before a blank is the message's first word: `processing secret`.
+    let a_word =
+        spans.is_empty() && after.starts_with(' ') && (tabbed || BEGIN_MESSAGES.iter().any(|w| body.starts_with(w)));
+    let listed = SCOPES.contains(&name) && !a_word;
+    if listed || name.contains("::") || after.starts_with('\t') && is_scope_word(name) {
         return (Cow::Borrowed(name), Cow::Borrowed(spans), rest);
     }
     none
