@@ -101,8 +101,17 @@ fn object(text: &[u8], path: &str) -> Format {
     }
     // ztunnel prints its keys sorted, and `certificates` may fill all that we look at.
     let first = keys.first().map(|(key, _)| key.as_str());
-    let of_ztunnel =
-        ["certificates", "config", "policies", "services", "stagedServices", "staticConfig", "version", "workloadState", "workloads"];
+    let of_ztunnel = [
+        "certificates",
+        "config",
+        "policies",
+        "services",
+        "stagedServices",
+        "staticConfig",
+        "version",
+        "workloadState",
+        "workloads",
+    ];
     let ours = keys.iter().filter(|(key, _)| of_ztunnel.contains(&key.as_str())).count();
     let named = path.contains("config_dump") || path.contains("config-dump") || path.contains("ztunnel");
     if ours == keys.len() && (ours >= 2 || (ours == 1 && (named || first == Some("certificates")))) {
