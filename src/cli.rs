@@ -8,7 +8,11 @@ use meshwhy_parsers::frame::Scan;
 
 use crate::config::{self, Colour, FailOn, ReplayConfig};
 use crate::engine::cause::Severity;
-use crate::outputs::{Output, ndjson::Ndjson, text::Look, text::Text};
+use crate::outputs::Output;
+use crate::outputs::ndjson::{self, Ndjson};
+use crate::outputs::schema::SCHEMA;
+use crate::outputs::text::{Look, Text};
+use crate::{causes, explain};
 
 #[derive(Parser)]
 #[command(name = "meshwhy", version, about, long_about = ABOUT, after_long_help = EXIT_CODES)]
@@ -233,7 +237,7 @@ Limits, each told in the output where it was reached:
 ",
     );
     for limit in config::limits() {
-        help.push_str(&format!("  {:>9}  {}: {}\n", limit.max, limit.what, limit.beyond));
+        help.push_str(&format!("  {:>11}  {}: {}\n", limit.max, limit.what, limit.beyond));
     }
     help.truncate(help.trim_end().len());
     help
@@ -262,7 +266,28 @@ pub fn main() -> u8 {
 fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
         Command::Replay(flags) => replay(flags, out),
-        Command::Causes(_) | Command::Explain(_) | Command::Schema => anyhow::bail!("not built yet"),
+        Command::Causes(Causes { output: Format::Text }) => {
+            out.write_all(explain::catalogue(config::width()).as_bytes())?;
+            Ok(0)
+        }
+        Command::Causes(Causes { output: Format::Ndjson }) => {
+            for cause in causes::ALL {
+                ndjson::cause(out, cause)?;
+            }
+            Ok(0)
+        }
+        Command::Explain(flags) => {
+            let page = match (flags.slug, flags.line) {
+                (Some(slug), _) => explain::slug(&slug, config::width())?,
+                (None, line) => explain::line(&line.unwrap_or_default(), config::width())?,
+            };
+            out.write_all(page.as_bytes())?;
+            Ok(0)
+        }
+        Command::Schema => {
+            out.write_all(SCHEMA.as_bytes())?;
+            Ok(0)
+        }
         Command::Signatures(SignaturesCommand { command: SignaturesVerb::Check { file } }) => {
             let signatures = config::signatures(Some(&file))?;
             let names: Vec<&str> = signatures.names().collect();

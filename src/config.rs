@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, bail};
+use meshwhy_parsers::event::TEXT_MAX;
 use meshwhy_parsers::frame::{LINE_MAX, Scan};
 use meshwhy_parsers::time::{Time, rfc3339};
 
@@ -13,7 +14,8 @@ use crate::engine::Limits;
 use crate::engine::cause::{Cause, Severity};
 use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
-use crate::signatures::Signatures;
+use crate::inputs::InputLimits;
+use crate::signatures::{COUNT_MAX, SUBJECTS_MAX, Signatures};
 
 /// Everything a replay needs to know.
 pub struct ReplayConfig {
@@ -41,6 +43,8 @@ pub struct ReplayConfig {
     pub quiet: bool,
     /// The engine's limits.
     pub limits: Limits,
+    /// The limits of what is read.
+    pub input_limits: InputLimits,
 }
 
 impl ReplayConfig {
@@ -59,6 +63,7 @@ impl ReplayConfig {
             events: false,
             quiet: false,
             limits: Limits::default(),
+            input_limits: InputLimits::default(),
         }
     }
 }
@@ -204,28 +209,41 @@ pub struct Limit {
     /// What is bounded.
     pub what: &'static str,
     /// The bound.
-    pub max: usize,
+    pub max: u64,
     /// What happens beyond it.
     pub beyond: &'static str,
 }
 
-/// Every limit of a run, for help texts.
+/// Every limit that an input can reach, for help texts.
 pub fn limits() -> Vec<Limit> {
     let engine = Limits::default();
+    let input = InputLimits::default();
+    let limit = |what, max: usize, beyond| Limit { what, max: max as u64, beyond };
     vec![
-        Limit { what: "bytes of one line", max: LINE_MAX, beyond: "the rest of the line is dropped and counted" },
+        limit("bytes of one line", LINE_MAX, "the rest of the line is dropped and counted"),
+        limit("bytes quoted of one line", TEXT_MAX, "the quotation is cut; the line is read whole"),
+        limit("files in all", input.files_max, "further files are named and not read"),
+        limit("folders within folders", input.folder_depth_max, "deeper ones are named and not read"),
+        limit("archives within archives", input.depth_max, "deeper ones are named and not read"),
         Limit {
-            what: "bytes quoted of one line",
-            max: meshwhy_parsers::event::TEXT_MAX,
-            beyond: "the quotation is cut; the line is read whole",
+            what: "bytes of one archive, decompressed",
+            max: input.archive_bytes_max,
+            beyond: "the rest is refused: it may be a bomb",
         },
-        Limit { what: "symptoms followed at once", max: engine.cases_max, beyond: "new ones are counted as refused" },
         Limit {
-            what: "different facts kept of one kind",
-            max: FACTS_PER_KIND_MAX,
-            beyond: "new ones are counted as refused",
+            what: "times an archive may grow by decompressing",
+            max: input.ratio_max,
+            beyond: "the rest is refused: it may be a bomb",
         },
-        Limit { what: "pieces of evidence a finding shows", max: EVIDENCE_MAX, beyond: "further ones only count" },
+        Limit { what: "files in one archive", max: input.archive_files_max, beyond: "the rest is refused" },
+        limit("bytes sorted in memory", input.sort_bytes_max, "more goes, sorted, to an unlinked temporary file"),
+        limit("symptoms followed at once", engine.cases_max, "new ones are counted as refused"),
+        limit("different facts kept of one kind", FACTS_PER_KIND_MAX, "new ones are counted as refused"),
+        limit("pieces of evidence a finding shows", EVIDENCE_MAX, "further ones only count"),
+        limit("kinds of unknown lines told apart", input.templates_max, "further ones are counted together"),
+        limit("losses named one by one", input.losses_max, "further ones are only counted"),
+        limit("subjects of signatures of your own", SUBJECTS_MAX, "further ones are counted together"),
+        limit("times such a signature may ask for", COUNT_MAX as usize, "the file is refused"),
     ]
 }
 

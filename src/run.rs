@@ -8,7 +8,7 @@ use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
 
 use crate::config::ReplayConfig;
 use crate::engine::Engine;
-use crate::inputs::{self, Batch, InputLimits, Item, Wanted};
+use crate::inputs::{self, Batch, Item, Wanted};
 use crate::outputs::{Output, Summary, worst_severity};
 use crate::signatures::Counting;
 
@@ -21,7 +21,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
         until: config.until,
         threads: config.threads,
         scan: config.scan,
-        limits: InputLimits::default(),
+        limits: config.input_limits,
     };
     let mut batch = inputs::read(&wanted)?;
     if !batch.refused.is_empty() && batch.counts.files + batch.counts.documents == 0 {
