@@ -70,6 +70,12 @@ pub struct Counts {
     pub cut: u64,
 }
 
+/// Whether a line that begins like this surely begins a record, in whatever state a framer is: it is dated, or a JSON
+/// object's first line. For cutting a stream into parts; see [`Framer::is_plain`].
+pub fn starts_record(line: &[u8]) -> bool {
+    start::dated(line.strip_prefix(b"[").unwrap_or(line)) || line.starts_with(b"{\"")
+}
+
 /// Frames one stream.
 ///
 /// A record is a line, or several where its format says so: Go stacks, YAML and JSON documents, error lists, wrapped

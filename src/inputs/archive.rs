@@ -6,104 +6,80 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 
 use meshwhy_parsers::origin;
+use meshwhy_parsers::sniff::{self, Format};
 
-use super::files::Found;
-use super::{InputLimits, Intake, files};
-
-/// How a stream of bytes is packed, by its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Packing {
-    /// Not packed.
-    Plain,
-    /// gzip.
-    Gzip,
-    /// Zstandard.
-    Zstd,
-    /// tar.
-    Tar,
-    /// zip.
-    Zip,
-    /// Something we do not unpack; the command that does.
-    Foreign(&'static str),
-}
-
-/// Bytes of a stream that tell what it is.
-pub const MAGIC_BYTES: usize = 512;
-
-impl Packing {
-    /// Recognises a packing.
-    pub fn of(first: &[u8]) -> Packing {
-        const MAGIC: [(&[u8], Packing); 9] = [
-            (b"\x1f\x8b\x08", Packing::Gzip),
-            (b"\x28\xb5\x2f\xfd", Packing::Zstd),
-            (b"PK\x03\x04", Packing::Zip),
-            (b"PK\x05\x06", Packing::Zip),
-            (b"BZh", Packing::Foreign("bzip2 -d")),
-            (b"\xfd7zXZ\0", Packing::Foreign("xz -d")),
-            (b"7z\xbc\xaf\x27\x1c", Packing::Foreign("7z x")),
-            (b"Rar!\x1a\x07", Packing::Foreign("unrar x")),
-            (b"\x04\x22\x4d\x18", Packing::Foreign("lz4 -d")),
-        ];
-        if let Some((_, packing)) = MAGIC.iter().find(|(magic, _)| first.starts_with(magic)) {
-            return *packing;
-        }
-        if is_tar(first) { Packing::Tar } else { Packing::Plain }
-    }
-}
-
-/// Whether a tar header's checksum is right: older forms than ustar have no magic.
-fn is_tar(first: &[u8]) -> bool {
-    const SUM: std::ops::Range<usize> = 148..156;
-    let Some(header) = first.get(..512) else { return false };
-    let said =
-        header[SUM].iter().filter(|c| (b'0'..=b'7').contains(c)).fold(0u64, |sum, c| sum * 8 + u64::from(c - b'0'));
-    let sum: u64 = header.iter().enumerate().map(|(at, c)| u64::from(if SUM.contains(&at) { b' ' } else { *c })).sum();
-    header[0] != 0 && said == sum
-}
+use super::files::{self, Found};
+use super::{InputLimits, Intake, documents, logs};
 
 /// Reads what a stream holds, however deep it is packed.
 pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, depth: usize) -> anyhow::Result<()> {
-    let mut first = vec![0; MAGIC_BYTES];
-    let (length, failed) = files::fill(bytes, &mut first);
-    first.truncate(length);
-    if let Some(error) = failed {
-        intake.lose(format!("cannot read {}: {error}", found.name));
-        return Ok(());
-    }
-    let packing = Packing::of(&first);
+    let (head, failed) = files::head(bytes);
+    let format = sniff::format(&head, &found.name);
+    let mut bytes = Ahead { head: io::Cursor::new(head), bytes, failed };
     let limits = intake.wanted.limits;
-    if packing != Packing::Plain && limits.depth_max <= depth {
+    let is_packed = matches!(format, Format::Gzip | Format::Zstd | Format::Tar | Format::Zip);
+    if is_packed && limits.depth_max <= depth {
         intake.lose(format!("{} is packed more than {} times: not read", found.name, limits.depth_max));
         return Ok(());
     }
-    let whole = io::Cursor::new(first).chain(bytes);
-    match packing {
-        Packing::Plain => files::plain(intake, found, &mut { whole }),
-        Packing::Gzip => {
+    match format {
+        Format::Gzip => {
             let guard = Guard::new(limits);
-            let decoder = flate2::read::MultiGzDecoder::new(guard.packed(whole));
+            let decoder = flate2::read::MultiGzDecoder::new(guard.packed(bytes));
             read(intake, found, &mut guard.unpacked(decoder), depth + 1)
         }
-        Packing::Zstd => {
+        Format::Zstd => {
             let guard = Guard::new(limits);
-            let mut decoder = zstd::stream::read::Decoder::new(guard.packed(whole))?;
+            let mut decoder = zstd::stream::read::Decoder::new(guard.packed(bytes))?;
             decoder.window_log_max(limits.zstd_window_log_max)?;
             read(intake, found, &mut guard.unpacked(decoder), depth + 1)
         }
-        Packing::Tar => tar(intake, &found, &mut { whole }, depth),
-        Packing::Zip => {
+        Format::Tar => tar(intake, &found, &mut bytes, depth),
+        Format::Zip => {
             intake.lose(format!(
-                "{} is a zip within another archive: not read\nhint: unpack the outer archive first",
+                "{} is a zip that does not lie in a folder: not read\nhint: unpack it first",
                 found.name
             ));
             Ok(())
         }
-        Packing::Foreign(command) => {
-            intake.lose(format!(
-                "{} is packed in a way that is not read here\nhint: unpack it with `{command}`",
-                found.name
-            ));
+        Format::OtherCompressed(name, command) => {
+            intake.lose(format!("{} is {name}, which is not read\nhint: unpack it with `{command}`", found.name));
             Ok(())
+        }
+        Format::Binary => {
+            intake.lose(format!("{} is no text: not read", found.name));
+            Ok(())
+        }
+        Format::ZtunnelDump => documents::ztunnel(intake, found, &mut bytes),
+        Format::EnvoyDump => {
+            intake
+                .lose(format!("{} is a configuration of Envoy, of which no cause asks anything: not read", found.name));
+            Ok(())
+        }
+        _ if documents::is_cluster_context(&found) => documents::cluster_context(intake, found, &mut bytes),
+        Format::Empty if bytes.failed.is_none() => {
+            intake.lose(format!("{} is empty", found.name));
+            logs::read(intake, found, &mut bytes)
+        }
+        Format::Log | Format::Yaml | Format::Json(_) | Format::Empty => logs::read(intake, found, &mut bytes),
+    }
+}
+
+/// What was read ahead, then the rest, or the error that reading ahead met.
+struct Ahead<'r> {
+    head: io::Cursor<Vec<u8>>,
+    bytes: &'r mut dyn Read,
+    failed: Option<io::Error>,
+}
+
+impl Read for Ahead<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self.head.read(into)? {
+            0 => match self.failed.take() {
+                Some(error) => Err(error),
+                None => self.bytes.read(into),
+            },
+            length => Ok(length),
         }
     }
 }
@@ -248,22 +224,4 @@ impl<R: Read> Read for Counted<R> {
 /// The name of an archive as a folder: without what says how it is packed.
 pub(super) fn folder_name(name: &str) -> &str {
     origin::stem(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_packing_is_recognised_by_its_bytes() {
-        let mut header = ::tar::Header::new_old();
-        header.set_path("a.log").expect("short");
-        header.set_size(3);
-        header.set_cksum();
-        assert_eq!(Packing::of(header.as_bytes()), Packing::Tar);
-        assert_eq!(Packing::of(b"\x1f\x8b\x08\0"), Packing::Gzip);
-        assert_eq!(Packing::of(b"BZh91AY"), Packing::Foreign("bzip2 -d"));
-        assert_eq!(Packing::of(&[b'a'; 512]), Packing::Plain);
-        assert_eq!(Packing::of(&[0; 512]), Packing::Plain);
-    }
 }

@@ -7,9 +7,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use meshwhy_parsers::origin::{self, Hints};
+use meshwhy_parsers::sniff::{self, Format};
 
-use super::archive::{self, MAGIC_BYTES, Packing};
-use super::{Intake, Member, documents, logs};
+use super::{Intake, archive};
 
 /// A file or a member of an archive on its way to being read.
 #[derive(Clone, Debug)]
@@ -17,7 +17,9 @@ pub(super) struct Found {
     /// As the user named it, with `archive!inner` for members of an archive.
     pub name: String,
     /// Its path below what the user named, archives as folders.
-    path: String,
+    pub path: String,
+    /// Its path within the innermost archive.
+    pub inner: Option<String>,
     /// Name of the folder or archive the user named.
     above: String,
     /// The cluster the user named for it.
@@ -31,10 +33,11 @@ impl Found {
         let mut path = format!("{folders}/{}/{inner}", archive::folder_name(archive));
         // `..` in an archive is part of a name, never a place.
         path.retain(|c| !c.is_control());
-        Found { name: format!("{}!{inner}", self.name), path, ..self.clone() }
+        Found { name: format!("{}!{inner}", self.name), path, inner: Some(inner.to_string()), ..self.clone() }
     }
 
-    fn hints(&self) -> Hints {
+    /// What its name tells.
+    pub fn hints(&self) -> Hints {
         Hints { given: self.given.clone(), place: origin::place(&self.path, &self.above), context: None, told: None }
     }
 }
@@ -182,7 +185,7 @@ fn kind(kind: FileType) -> &'static str {
 
 fn file(intake: &mut Intake<'_>, path: &Path, below: String, above: String, meta: &Metadata) -> anyhow::Result<()> {
     let given = given(intake.wanted.cluster_names, path);
-    let found = Found { name: path.display().to_string(), path: below, above, given };
+    let found = Found { name: path.display().to_string(), path: below, inner: None, above, given };
     let mut file = match File::open(path) {
         Ok(file) => file,
         Err(error) => {
@@ -193,13 +196,13 @@ fn file(intake: &mut Intake<'_>, path: &Path, below: String, above: String, meta
     if !meta.is_file() {
         return archive::read(intake, found, &mut file, 0);
     }
-    let mut first = [0; MAGIC_BYTES];
-    let (length, _) = fill(&mut file, &mut first);
-    if file.rewind().is_err() {
-        intake.lose(format!("cannot read {}: it cannot be rewound", path.display()));
+    let mut magic = [0; 4];
+    let (length, _) = fill(&mut file, &mut magic);
+    if let Err(error) = file.rewind() {
+        intake.lose(format!("cannot read {}: {}", path.display(), plain_error(&error)));
         return Ok(());
     }
-    if Packing::of(&first[..length]) == Packing::Zip {
+    if sniff::format(&magic[..length], "") == Format::Zip {
         return archive::zip(intake, &found, file);
     }
     // A log that is being written is read as far as it went when it was opened.
@@ -214,38 +217,12 @@ fn given(names: &[(String, PathBuf)], path: &Path) -> Option<Box<str>> {
     holding.max_by_key(|(_, of)| of.components().count()).map(|(name, _)| name.as_str().into())
 }
 
-/// Reads bytes that are not packed (any more): a document or a log.
-pub(super) fn plain(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) -> anyhow::Result<()> {
-    let mut first = vec![0; documents::LOOK_BYTES];
-    let (length, failed) = fill(bytes, &mut first);
-    first.truncate(length);
-    let document = documents::recognise(&found.path, &first);
-    let mut rest = Rest { first: io::Cursor::new(first), bytes, failed };
-    let hints = found.hints();
-    match document {
-        Some(kind) => documents::read(intake, Member { name: found.name, hints }, kind, &mut rest),
-        None => logs::read(intake, Member { name: found.name, hints }, &mut rest),
-    }
-}
-
-/// What was read ahead, then the rest, or the error that reading ahead met.
-struct Rest<'r> {
-    first: io::Cursor<Vec<u8>>,
-    bytes: &'r mut dyn Read,
-    failed: Option<io::Error>,
-}
-
-impl Read for Rest<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match (self.first.read(into)?, self.failed.take()) {
-            (0, None) => self.bytes.read(into),
-            (0, Some(error)) => Err(error),
-            (length, failed) => {
-                self.failed = failed;
-                Ok(length)
-            }
-        }
-    }
+/// The first bytes of a stream, which tell what it holds.
+pub(super) fn head(bytes: &mut dyn Read) -> (Vec<u8>, Option<io::Error>) {
+    let mut head = vec![0; sniff::HEAD_MAX];
+    let (length, failed) = fill(bytes, &mut head);
+    head.truncate(length);
+    (head, failed)
 }
 
 /// Reads until the buffer is full or the bytes are over.

@@ -6,6 +6,7 @@ pub mod files;
 pub mod logs;
 pub mod spill;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::time::Time;
 
+use files::Found;
+use logs::Workers;
 use spill::{Record, Sorted, Sorter};
 
 /// The limits of what is read, all of them.
@@ -43,6 +46,8 @@ pub struct InputLimits {
     pub files_max: usize,
     /// Folders within folders.
     pub folder_depth_max: usize,
+    /// Pods and containers told apart in merged streams.
+    pub sources_max: usize,
     /// Different templates of unknown lines that are counted apart.
     pub templates_max: usize,
     /// Losses that are named; further ones are only counted.
@@ -63,6 +68,7 @@ impl Default for InputLimits {
             zstd_window_log_max: 23,
             files_max: 200_000,
             folder_depth_max: 32,
+            sources_max: 16_384,
             templates_max: 4_096,
             losses_max: 100,
         }
@@ -134,14 +140,6 @@ struct Stream {
     is_repeat: bool,
 }
 
-/// What is known of a stream when it begins.
-struct Member {
-    /// As the user named it, with `archive!inner` for members of an archive.
-    name: String,
-    /// What its path tells.
-    hints: Hints,
-}
-
 /// Takes in what the walkers find.
 struct Intake<'a> {
     wanted: &'a Wanted<'a>,
@@ -150,18 +148,61 @@ struct Intake<'a> {
     documents: Vec<(u32, State)>,
     counts: Counts,
     losses: Losses,
+    workers: Workers,
+    /// Paths in archives with their content's hash and length.
+    seen_inside: BTreeSet<(String, u64, u64)>,
+    /// What prefixes and markers within streams name as the sources of lines.
+    sources: Sources,
+}
+
+/// The sources of merged streams, interned.
+#[derive(Default)]
+struct Sources {
+    all: Vec<(u32, SharedOrigin)>,
+    known: BTreeMap<(u32, SharedOrigin), u32>,
+    /// The last one asked for, as a source seldom prints one line alone.
+    last: Option<(SharedOrigin, u32)>,
 }
 
 impl Intake<'_> {
+    /// The number of the source that a framed line names, 0 for the stream itself.
+    fn source(&mut self, stream: u32, own: &SharedOrigin, named: &SharedOrigin) -> u32 {
+        if Arc::ptr_eq(own, named) {
+            return 0;
+        }
+        if let Some((last, number)) = &self.sources.last
+            && Arc::ptr_eq(last, named)
+        {
+            return *number;
+        }
+        let known = self.sources.known.get(&(stream, Arc::clone(named))).copied();
+        let number = known.unwrap_or_else(|| self.sources.add(stream, named, self.wanted.limits.sources_max));
+        self.sources.last = Some((Arc::clone(named), number));
+        number
+    }
+
     /// Begins a stream; returns its ordinal.
-    fn begin(&mut self, member: Member) -> anyhow::Result<u32> {
+    fn begin(&mut self, found: &Found) -> anyhow::Result<u32> {
         let stream = u32::try_from(self.streams.len())?;
-        self.streams.push(Stream { name: member.name.into(), hints: member.hints, is_repeat: false });
+        self.streams.push(Stream { name: found.name.as_str().into(), hints: found.hints(), is_repeat: false });
         Ok(stream)
     }
 
     fn lose(&mut self, loss: String) {
         self.losses.add(&self.wanted.limits, loss);
+    }
+}
+
+impl Sources {
+    /// Adds a source; beyond the limit lines count as the stream's own.
+    fn add(&mut self, stream: u32, named: &SharedOrigin, max: usize) -> u32 {
+        if max <= self.all.len() {
+            return 0;
+        }
+        self.all.push((stream, Arc::clone(named)));
+        let number = u32::try_from(self.all.len()).unwrap_or(0);
+        self.known.insert((stream, Arc::clone(named)), number);
+        number
     }
 }
 
@@ -176,6 +217,7 @@ pub struct Batch {
     /// State documents, each as an event.
     pub documents: Vec<Event>,
     origins: Vec<Option<SharedOrigin>>,
+    sources: Vec<SharedOrigin>,
     contexts: Contexts,
     sorted: Sorted,
 }
@@ -197,6 +239,9 @@ pub fn read(wanted: &Wanted<'_>) -> anyhow::Result<Batch> {
         documents: Vec::new(),
         counts: Counts::default(),
         losses: Losses::default(),
+        workers: Workers::new(wanted.threads),
+        seen_inside: BTreeSet::new(),
+        sources: Sources::default(),
     };
     let refused = files::read(&mut intake)?;
     let hints: Vec<Hints> = intake.streams.iter().map(|stream| stream.hints.clone()).collect();
@@ -211,11 +256,16 @@ pub fn read(wanted: &Wanted<'_>) -> anyhow::Result<Batch> {
         let origin = origins.get(stream as usize)?.clone()?;
         Some(document(origin, state))
     });
+    let sources = intake.sources.all.iter().map(|(stream, named)| {
+        let cluster = if named.cluster.is_empty() { &clusters[*stream as usize] } else { &named.cluster };
+        Arc::new(Origin { cluster: cluster.clone(), ..Origin::clone(named) })
+    });
     Ok(Batch {
         counts: intake.counts,
         losses: intake.losses,
         refused,
         documents: documents.collect(),
+        sources: sources.collect(),
         contexts: Contexts { known: clusters, last: None },
         origins,
         sorted: intake.sorter.sorted()?,
@@ -228,7 +278,8 @@ impl Batch {
         while let Some((stream, record)) = self.sorted.next()? {
             let Some(Some(origin)) = self.origins.get(stream as usize) else { continue };
             return Ok(Some(match record {
-                Record::Line(mut line) => {
+                Record::Line { mut line, source } => {
+                    let origin = (source as usize).checked_sub(1).and_then(|at| self.sources.get(at)).unwrap_or(origin);
                     line.origin = self.contexts.origin(origin, line.command.as_deref());
                     Item::Line(line)
                 }

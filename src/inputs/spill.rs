@@ -15,8 +15,13 @@ use meshwhy_parsers::time::Time;
 /// What is sorted.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
-    /// A record to be parsed. Its origin is filled in when it is read back.
-    Line(Line),
+    /// A record to be parsed.
+    Line {
+        /// The record; its origin is filled in when it is read back.
+        line: Line,
+        /// Which of its stream's sources printed it; 0 for the stream itself.
+        source: u32,
+    },
     /// Things that worked.
     Worked {
         /// Byte offset within the stream.
@@ -212,11 +217,13 @@ impl Sorted {
             return Some(Record::Worked { seq: key.seq, number, at, things: things.collect() });
         }
         let lines = u32::try_from(take(&mut rest)?).ok()?;
+        let source = u32::try_from(take(&mut rest)?).ok()?;
         let command = take_shared(&mut rest, &mut self.last_command)?;
         let header = take_shared(&mut rest, &mut self.last_header)?;
         let text = std::str::from_utf8(rest).ok()?.into();
         let origin = Arc::clone(&self.origin);
-        Some(Record::Line(Line { origin, seq: key.seq, number, lines, outer_at: at, command, header, text }))
+        let line = Line { origin, seq: key.seq, number, lines, outer_at: at, command, header, text };
+        Some(Record::Line { line, source })
     }
 }
 
@@ -280,11 +287,12 @@ fn encode(key: Key, record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(&key.stream.to_le_bytes());
     out.extend_from_slice(&key.seq.to_le_bytes());
     match record {
-        Record::Line(line) => {
+        Record::Line { line, source } => {
             put(0, out);
             put(line.number, out);
             put_time(line.outer_at, out);
             put(u64::from(line.lines), out);
+            put(u64::from(*source), out);
             put_shared(line.command.as_deref(), out);
             put_shared(line.header.as_deref(), out);
             out.extend_from_slice(line.text.as_bytes());
@@ -363,16 +371,19 @@ mod tests {
     fn record(number: u64) -> Record {
         match number % 3 {
             0 => Record::Worked { seq: number * 10, number, at: Some(Time(7)), things: vec![Thing(1), Thing(number)] },
-            rest => Record::Line(Line {
-                origin: Arc::new(Origin::default()),
-                seq: number * 10,
-                number,
-                lines: 2,
-                outer_at: (rest == 1).then_some(Time(-3)),
-                command: (rest == 1).then(|| "kubectl get pods".into()),
-                header: (rest == 2).then(|| "NAME READY".into()),
-                text: "ä".repeat(number as usize % 100).into(),
-            }),
+            rest => Record::Line {
+                line: Line {
+                    origin: Arc::new(Origin::default()),
+                    seq: number * 10,
+                    number,
+                    lines: 2,
+                    outer_at: (rest == 1).then_some(Time(-3)),
+                    command: (rest == 1).then(|| "kubectl get pods".into()),
+                    header: (rest == 2).then(|| "NAME READY".into()),
+                    text: "ä".repeat(number as usize % 100).into(),
+                },
+                source: number as u32 % 300,
+            },
         }
     }
 
@@ -401,7 +412,7 @@ mod tests {
         let of = |number: u64| in_memory.iter().find(|(_, other)| *other == record(number));
         assert_eq!(of(1_001).map(|(stream, _)| *stream), Some(1));
         let number = |record: &Record| match record {
-            Record::Line(line) => line.number,
+            Record::Line { line, .. } => line.number,
             Record::Worked { number, .. } => *number,
         };
         let times: Vec<u64> = in_memory.iter().map(|(_, record)| number(record) * 7_919 % 2_000).collect();
