@@ -2,7 +2,30 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod ambient_capture_missing;
+mod authz_denied;
+mod cert_revoked;
+mod clock_skew;
+mod cni_failure;
+mod crossnetwork_port_blocked;
+mod dataplane_mode_mismatch;
+mod eastwest_gateway_down;
+mod endpoint_address_wrong;
+mod hbone_blocked;
+mod network_label_wrong;
+mod plaintext_to_mtls_strict;
+mod pod_ip_unreachable;
+mod probe_blocked;
+mod san_mismatch;
+mod service_not_global;
+mod stale_endpoint;
 mod transient_recovered;
+mod trust_domain_mismatch;
+mod tunnel;
+mod unsupported_feature;
+mod waypoint_unavailable;
+mod workload_cert_expired;
+mod ztunnel_not_ready;
 
 use crate::engine::cause::Cause;
 
@@ -11,9 +34,31 @@ pub static ALL: &[&Cause] = &[
     // nothing to fix
     &transient_recovered::CAUSE,
     // control plane reachability and identity
+    &trust_domain_mismatch::CAUSE,
+    &san_mismatch::CAUSE,
+    &workload_cert_expired::CAUSE,
+    &clock_skew::CAUSE,
+    &cert_revoked::CAUSE,
     // multicluster: discovery and gateways
+    &network_label_wrong::CAUSE,
+    &pod_ip_unreachable::CAUSE,
+    &endpoint_address_wrong::CAUSE,
+    &crossnetwork_port_blocked::CAUSE,
+    &stale_endpoint::CAUSE,
+    &service_not_global::CAUSE,
+    &eastwest_gateway_down::CAUSE,
+    &dataplane_mode_mismatch::CAUSE,
     // ambient
+    &hbone_blocked::CAUSE,
+    &ambient_capture_missing::CAUSE,
+    &ztunnel_not_ready::CAUSE,
+    &cni_failure::CAUSE,
+    &probe_blocked::CAUSE,
+    &unsupported_feature::CAUSE,
+    &waypoint_unavailable::CAUSE,
     // traffic policy and security policy
+    &authz_denied::CAUSE,
+    &plaintext_to_mtls_strict::CAUSE,
     // upstream and data path
     // Kubernetes, DNS, network
 ];

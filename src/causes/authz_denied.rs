@@ -1,0 +1,142 @@
+//! An AuthorizationPolicy, or an external authorizer that answered, denied the request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat};
+use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
+
+use super::{plaintext_to_mtls_strict, tunnel};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "authz-denied",
+    severity: Severity::Error,
+    summary: "{policy} denies {from} on its way to {to}",
+    mechanism: "An AuthorizationPolicy decides at the server: a DENY rule that matches, or ALLOW rules of which none does. ztunnel \
+                decides on connections (identity, namespace, address, port) and closes them; the caller's ztunnel prints only \
+                \"http status: 401 Unauthorized\", which has nothing to do with a token, and the application sees a reset. A \
+                sidecar or waypoint decides on requests and answers 403. A policy that names HTTP properties on a workload \
+                without a waypoint denies more than meant; one that selects pods behind a waypoint sees the waypoint's \
+                identity, not the caller's. A new policy also cuts live connections (\"policy change\").",
+    remedy: "Read {policy} and compare its rules with the caller's identity {identity}; if the call is wanted, allow that \
+             principal, and where a waypoint stands between, the waypoint's.",
+    verify: "istioctl ztunnel-config policy; kubectl get authorizationpolicy -n {namespace}",
+    explains: &[("upstream-closed-connection", Within::Token)],
+    hits: &["ambient-policy-denies", "ambient-policy-cuts-live-connection"],
+    near_misses: &["ambient-strict-refuses-plaintext", "ambient-policy-unknown"],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Policy, 5, decision)],
+};
+
+/// How far a decision line and the access line of its connection may be apart.
+const APART_MAX: Duration = Duration::from_secs(15);
+
+/// Reads a ztunnel connection that a policy closed, on either side.
+pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (connection, what) = tunnel::failed(event)?;
+    if plaintext_to_mtls_strict::connection(view, event).is_some() {
+        return None;
+    }
+    match what {
+        ConnectionWhat::PolicyDenied { policy: Some(policy) } => Some(named(
+            Verdict::certain(policy).because(event, "the server's ztunnel names the policy"),
+            connection,
+            &format!("policy {policy}"),
+        )),
+        ConnectionWhat::PolicyDenied { policy: None } => Some(named(
+            Verdict::certain(&tunnel::destination(connection))
+                .because(event, "ALLOW policies exist and none of them matches"),
+            connection,
+            &format!("the ALLOW policies of {}", tunnel::destination(connection)),
+        )),
+        ConnectionWhat::PolicyChanged => Some(named(
+            Verdict::certain(&tunnel::destination(connection))
+                .says("a new policy cut a live connection from {from} to {to}")
+                .because(event, "the connection was no longer allowed after a policy update"),
+            connection,
+            &format!("a policy of {}", tunnel::destination(connection)),
+        )),
+        ConnectionWhat::HttpStatus(401) => Some(unauthorized(view, event, connection)),
+        _ => None,
+    }
+}
+
+/// The caller's side knows only the status: the server's line or its decision names the policy.
+fn unauthorized(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Verdict {
+    let to = tunnel::destination(connection);
+    if let Some((far, line)) = tunnel::other_side(view, event, connection) {
+        if let Some(ConnectionWhat::PolicyDenied { policy }) = line.error.as_ref().map(|error| &error.what) {
+            let name = policy.as_deref().map_or_else(|| to.clone(), ToString::to_string);
+            let shown = policy
+                .as_deref()
+                .map_or_else(|| format!("the ALLOW policies of {to}"), |policy| format!("policy {policy}"));
+            let verdict = Verdict::certain(&name)
+                .because(far, "the server's ztunnel refused it by policy")
+                .because(event, "the caller's ztunnel only sees the status");
+            return named(verdict, connection, &shown);
+        }
+    }
+    let pod = format!("wl={to}}}");
+    let decided = view.events(Kind::Policy).find_map(|decision| {
+        let Fact::Policy(policy) = &decision.fact else { return None };
+        let denied = policy.what == PolicyWhat::Denied && decision.text.contains(&*pod);
+        let near = match (event.at, decision.at) {
+            (Some(one), Some(other)) => one.max(other).since(one.min(other)) <= APART_MAX,
+            _ => true,
+        };
+        (denied && near).then_some((decision, policy.policy.as_deref()))
+    });
+    if let Some((decision, policy)) = decided {
+        let name = policy.map_or_else(|| to.clone(), ToString::to_string);
+        let shown = policy.map_or_else(|| format!("the ALLOW policies of {to}"), |policy| format!("policy {policy}"));
+        let verdict = Verdict::certain(&name)
+            .because(decision, "the server's ztunnel names the decision")
+            .because(event, "the caller's ztunnel only sees the status");
+        return named(verdict, connection, &shown);
+    }
+    let verdict = Verdict::likely(&to)
+        .because(event, "the server's ztunnel refused the tunnel by policy: 401 has no other source")
+        .settle_by("kubectl logs -n istio-system ds/ztunnel --context <server's> | grep 'policy rejection'");
+    named(verdict, connection, &format!("an AuthorizationPolicy of {to}"))
+}
+
+/// Reads a decision line of ztunnel's RBAC, where no access line of the connection is at hand.
+pub fn decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Policy(policy) = &event.fact else { return None };
+    if policy.what != PolicyWhat::Denied || event.signature != Some("ztunnel-rbac-decision") {
+        return None;
+    }
+    let pod = event.text.split_once("wl=").and_then(|(_, rest)| rest.split(['}', ' ', '"']).next()).unwrap_or("");
+    let name = policy.policy.as_deref().unwrap_or(pod);
+    if plaintext_to_mtls_strict::is_strict(name) {
+        return None;
+    }
+    let shown = policy
+        .policy
+        .as_deref()
+        .map_or_else(|| format!("the ALLOW policies of {pod}"), |policy| format!("policy {policy}"));
+    Some(
+        Verdict::certain(name)
+            .says("{policy} denies callers of {to}")
+            .slot("policy", shown)
+            .slot("to", pod)
+            .slot("from", "a caller")
+            .slot("identity", "(see the access line)")
+            .slot("namespace", pod.split('/').next().unwrap_or("<namespace>"))
+            .token(pod)
+            .because(event, "ztunnel's decision"),
+    )
+}
+
+fn named(verdict: Verdict, connection: &Connection, policy: &str) -> Verdict {
+    let identity = if connection.src.identity.is_empty() { "(none: plain text)" } else { &connection.src.identity };
+    verdict
+        .slot("policy", policy)
+        .slot("from", tunnel::source(connection))
+        .slot("to", tunnel::destination(connection))
+        .slot("identity", identity)
+        .slot("namespace", if connection.dst.namespace.is_empty() { "<namespace>" } else { &connection.dst.namespace })
+        .token(tunnel::destination(connection))
+}

@@ -1,0 +1,80 @@
+//! A sidecar client meets an ambient-only gateway or waypoint, or the reverse (15443 against 15008).
+
+use std::sync::Arc;
+
+use meshwhy_parsers::access::Request;
+use meshwhy_parsers::errors::What;
+use meshwhy_parsers::event::{Addr, Event, Fact, Kind};
+use meshwhy_parsers::state::State;
+
+use super::tunnel;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "dataplane-mode-mismatch",
+    severity: Severity::Critical,
+    summary: "{addr} is dialled on port {port}, but that gateway serves only the other data plane's port {has}",
+    mechanism: "Sidecars cross networks on port 15443 with mutual TLS that the gateway passes through; ambient crosses them on \
+                15008 with HBONE that the gateway terminates. A gateway set up for one of them does not answer the other: the \
+                address is right, the certificates are right, and the port is simply not there. It happens when one cluster is \
+                moved to ambient before the other, or a gateway is installed from the other mode's example. It looks like a \
+                gateway that is down; its own health check is green.",
+    remedy: "Give the gateway behind {addr} the port {port} too (both modes can share one gateway), or move both clusters to one \
+             data plane mode.",
+    verify: "kubectl get service -n istio-system -l istio=eastwestgateway -o wide",
+    explains: &[
+        ("eastwest-gateway-down", Within::Token),
+        ("crossnetwork-port-blocked", Within::Token),
+        ("upstream-not-listening", Within::Token),
+        ("upstream-connect-timeout", Within::Token),
+    ],
+    hits: &["gateway-serves-sidecars-only"],
+    near_misses: &["gateway-refuses-15008"],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request)],
+};
+
+/// Reads a ztunnel connect to a gateway that serves sidecars only.
+pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (connection, what) = tunnel::outbound(event)?;
+    let fault = tunnel::connect_fault(what)?;
+    if !connection.to_gateway() || !matches!(fault, What::Refused | What::TimedOut) {
+        return None;
+    }
+    other_mode(view, event, connection.dst.addr.as_ref()?, 15008, 15443)
+}
+
+/// Reads an Envoy request to a gateway that serves ambient only.
+pub fn request(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Request(request) = &event.fact else { return None };
+    let request: &Request = request;
+    let addr = request.upstream.as_ref().filter(|addr| addr.port == 15443 && request.is_failure())?;
+    other_mode(view, event, addr, 15443, 15008)
+}
+
+/// A Service with that external address has the other mode's port and not this one.
+fn other_mode(view: &View<'_>, event: &Arc<Event>, addr: &Addr, wanted: u16, other: u16) -> Option<Verdict> {
+    let (document, _) = view.states().find(|(_, state)| match state {
+        State::Service { external, ports, .. } => {
+            external.split(',').any(|address| *address == *addr.host) && has(ports, other) && !has(ports, wanted)
+        }
+        _ => false,
+    })?;
+    Some(
+        Verdict::certain(&format!("gateway at {}", addr.host))
+            .because(event, "the gateway does not take the connection")
+            .because(document, "its Service has the other mode's port only")
+            .slot("addr", &addr.host)
+            .slot("port", wanted)
+            .slot("has", other)
+            .token(&addr.host),
+    )
+}
+
+/// Whether `15021:32650/TCP,15443:31116/TCP` lists a port.
+fn has(ports: &str, port: u16) -> bool {
+    ports
+        .split(',')
+        .any(|entry| entry.split([':', '/']).next().and_then(|number| number.trim().parse().ok()) == Some(port))
+}

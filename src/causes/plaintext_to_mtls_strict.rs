@@ -1,0 +1,88 @@
+//! A caller without the mesh's mTLS meets STRICT.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat, Push};
+use meshwhy_parsers::ztunnel::ConnectionWhat;
+
+use super::tunnel;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "plaintext-to-mtls-strict",
+    severity: Severity::Error,
+    summary: "{from} calls {to} in plain text, and {policy} accepts mTLS only",
+    mechanism: "A PeerAuthentication with mode STRICT refuses every caller that does not come through the mesh: pods without a \
+                sidecar or outside ambient, jobs, scrapers that dial pod addresses, probes from the node. In ambient mode \
+                istiod turns it into a policy named istio_converted_static_strict (or converted_peer_authentication_<name>), \
+                so that ztunnel's line reads like an AuthorizationPolicy that nobody wrote. The caller sees a reset right \
+                after connecting. The kubelet's own probes are exempt only while they arrive from the address that istio-cni \
+                gave them.",
+    remedy: "Bring {from} into the mesh, or set PERMISSIVE for {to} (or for that port) until it is.",
+    verify: "kubectl get peerauthentication -A",
+    explains: &[("authz-denied", crate::engine::cause::Within::Token)],
+    hits: &["ambient-strict-refuses-plaintext"],
+    near_misses: &["ambient-policy-denies"],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Policy, 5, decision)],
+};
+
+/// Whether a policy key is one that istiod makes out of a PeerAuthentication.
+pub fn is_strict(policy: &str) -> bool {
+    let name = policy.rsplit('/').next().unwrap_or(policy);
+    name == "istio_converted_static_strict" || name.starts_with("converted_peer_authentication_")
+}
+
+/// Reads an inbound ztunnel connection that STRICT refused.
+pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (connection, what) = tunnel::inbound(event)?;
+    let ConnectionWhat::PolicyDenied { policy } = what else { return None };
+    let to = tunnel::destination(connection);
+    let verdict = match policy {
+        Some(policy) if is_strict(policy) => Verdict::certain(policy)
+            .slot("policy", format!("STRICT (policy {policy})"))
+            .because(event, "the policy is the one istiod makes out of a STRICT PeerAuthentication"),
+        None if connection.src.identity.is_empty() && connection.hbone.is_none() => {
+            let (evidence, quote) = strict_is_set(view, event)?;
+            Verdict::likely(&to)
+                .slot("policy", "STRICT")
+                .because(event, "the caller came in plain text, and nothing allowed it")
+                .because_quote(evidence, &quote, "STRICT is in force")
+        }
+        _ => return None,
+    };
+    Some(verdict.slot("from", tunnel::source(connection)).slot("to", &to).token(&to))
+}
+
+/// Reads a decision line of ztunnel's RBAC that names a STRICT policy.
+pub fn decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Policy(policy) = &event.fact else { return None };
+    let name = policy.policy.as_deref().filter(|name| is_strict(name) && policy.what == PolicyWhat::Denied)?;
+    let pod =
+        event.text.split_once("wl=").and_then(|(_, rest)| rest.split(['}', ' ', '"']).next()).unwrap_or("its pods");
+    Some(
+        Verdict::certain(name)
+            .slot("policy", format!("STRICT (policy {name})"))
+            .slot("from", "a caller")
+            .slot("to", pod)
+            .token(pod)
+            .because(event, "ztunnel's decision"),
+    )
+}
+
+/// What shows that STRICT is in force: a converted policy in the dump, or a pushed PeerAuthentication.
+fn strict_is_set<'w>(view: &View<'w>, event: &Arc<Event>) -> Option<(&'w Arc<Event>, String)> {
+    let in_dump = view.dump_for(event).and_then(|(document, dump)| {
+        let (key, action, scope) = dump.policies.iter().find(|(key, _, _)| is_strict(key))?;
+        Some((document, format!("policy {key} {action} {scope}")))
+    });
+    in_dump.or_else(|| {
+        view.events(Kind::Push).find_map(|event| match &event.fact {
+            Fact::Push(Push::ConfigChanged(config)) if config.starts_with("PeerAuthentication/") => {
+                Some((event, config.to_string()))
+            }
+            _ => None,
+        })
+    })
+}

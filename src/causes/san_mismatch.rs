@@ -1,0 +1,72 @@
+//! The certificate is trusted but carries another identity than the one expected.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::errors::What;
+use meshwhy_parsers::event::{Event, Kind};
+
+use super::{trust_domain_mismatch, tunnel};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "san-mismatch",
+    severity: Severity::Error,
+    summary: "{addr} presents the identity {have}, but {want} is expected there",
+    mechanism: "Both sides trust the same root, so the handshake gets as far as the name: the client compares the identity in \
+                the server's certificate with the one istiod told it to expect. They differ where the address belongs to \
+                another workload than the entry says: another backend behind a gateway's load balancer, a pod address that \
+                was given to another pod, a service account that was renamed while an old entry lives on. For a service \
+                called across networks the accepted identities come from the service itself; if that list is empty, no \
+                certificate can ever match. It is a TLS error, but changing roots or certificates does not mend it.",
+    remedy: "Find out who owns {addr}, and which service account its pods run with; correct the gateway's Service, the entry \
+             or the service account so that it is {want}.",
+    verify: "istioctl ztunnel-config certificates; istioctl ztunnel-config service | grep <service>",
+    explains: &[],
+    hits: &["gateway-with-another-identity"],
+    near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ"],
+    rules: &[Rule::after(Kind::Connection, 5, connection)],
+};
+
+/// Reads a ztunnel handshake that failed over the peer's name.
+pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (connection, what) = tunnel::outbound(event)?;
+    let (What::WrongName { want, have }, _) = tunnel::tls_fault(what)? else { return None };
+    if trust_domain_mismatch::differ_only_in_domain(want, have) {
+        return None;
+    }
+    let subject = tunnel::gateway_subject(connection).unwrap_or_else(|| tunnel::destination(connection));
+    let mut verdict = Verdict::certain(&subject).because(event, "the peer's certificate carries another identity");
+    let expects_nothing = want.trim_matches(['(', ')', '[', ']', ' ']).is_empty();
+    if expects_nothing {
+        verdict = verdict.says("no identity is accepted for {service}: the service carries no subjectAltNames, so that {have} cannot match");
+    }
+    let owner = view.dump_for(event).and_then(|(document, dump)| {
+        let owner = dump.workloads.iter().find(|workload| {
+            !workload.service_account.is_empty()
+                && have.contains(&format!("/ns/{}/sa/{}", workload.namespace, workload.service_account))
+        })?;
+        Some((document, owner))
+    });
+    if let Some((document, owner)) = owner {
+        verdict =
+            verdict.because_quote(document, &tunnel::quote(owner), "a workload with the identity that was presented");
+    }
+    Some(
+        verdict
+            .slot("addr", tunnel::dialled_port(connection))
+            .slot(
+                "service",
+                if connection.service.is_empty() {
+                    tunnel::destination(connection)
+                } else {
+                    connection.service.to_string()
+                },
+            )
+            .slot("want", want)
+            .slot("have", have)
+            .token(tunnel::dialled(connection))
+            .token(&connection.service),
+    )
+}

@@ -1,0 +1,86 @@
+//! A workload or gateway certificate is past its validity.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::errors::What;
+use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::ztunnel::{Connection, Direction};
+
+use super::tunnel;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "workload-cert-expired",
+    severity: Severity::Critical,
+    summary: "the certificate of {who} has expired",
+    mechanism: "Workload certificates live for a day and are renewed at half of that. If the renewal fails (the CA is down, the \
+                machine slept, the proxy lost its stream), nothing happens for half a day, and then every new connection \
+                fails at once, while open ones go on. The client says \"certificate expired\" with both times; the server \
+                only sees the client's alert. An alert \"certificate expired\" is also sent for a certificate that is not \
+                valid yet, and a wrong clock on either side looks the same, so compare the times in the line.",
+    remedy: "Renew: restart the pod or ztunnel that holds the certificate of {who}, then find out why the renewal failed \
+             (its CA lines of the last day).",
+    verify: "istioctl ztunnel-config certificates | grep {who}",
+    explains: &[],
+    hits: &["ambient-certificate-expired"],
+    near_misses: &["ambient-clock-behind", "ambient-roots-differ"],
+    rules: &[Rule::after(Kind::Connection, 5, connection)],
+};
+
+/// Reads a ztunnel handshake that failed over an expired certificate, on either side.
+pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (connection, what) = tunnel::failed(event)?;
+    let (What::Expired, by_peer) = tunnel::tls_fault(what)? else { return None };
+    let far = tunnel::other_side(view, event, connection);
+    // The alert is the same for a certificate that is not valid yet; only the side that checked knows.
+    let far_fault = far.and_then(|(_, line)| tunnel::tls_fault(&line.error.as_ref()?.what));
+    if by_peer && matches!(far_fault, Some((What::NotYetValid, _))) {
+        return None;
+    }
+    let server = match (connection.direction, far) {
+        (Direction::Outbound, _) => tunnel::destination(connection),
+        (Direction::Inbound, Some((_, far))) => tunnel::destination(far),
+        (Direction::Inbound, None) => tunnel::dialled_port(connection),
+    };
+    let client = match (connection.direction, far) {
+        (Direction::Inbound, Some((_, far))) => tunnel::source(far),
+        _ => tunnel::source(connection),
+    };
+    let refused_by_client = (connection.direction == Direction::Outbound) != by_peer;
+    let who = if refused_by_client { server } else { client };
+    let mut verdict = Verdict::certain(&who).because(
+        event,
+        if by_peer {
+            "the other side says that the certificate has expired"
+        } else {
+            "the certificate is past its end"
+        },
+    );
+    if let Some((far, _)) = far {
+        verdict = verdict.because(far, "the other end of the same connection");
+    }
+    if let Some((document, certificate)) = expired_in_dump(view, event, connection, refused_by_client) {
+        verdict = verdict.because_quote(document, &certificate, "the dump shows its validity");
+    }
+    Some(verdict.slot("who", &who).token(&who).token(tunnel::dialled(connection)))
+}
+
+/// The certificate in question in a dump, as a quotation.
+fn expired_in_dump<'w>(
+    view: &View<'w>,
+    event: &Arc<Event>,
+    connection: &Connection,
+    servers: bool,
+) -> Option<(&'w Arc<Event>, String)> {
+    let identity = if servers { &connection.dst.identity } else { &connection.src.identity };
+    if identity.is_empty() {
+        return None;
+    }
+    view.dumps().find_map(|(document, dump)| {
+        let certificate = dump.certificates.iter().find(|known| known.identity == *identity)?;
+        let (from, to) = certificate.valid?;
+        (to < event.at?).then(|| (document, format!("certificate {identity} valid {from} to {to}")))
+    })
+}
