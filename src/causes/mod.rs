@@ -4,27 +4,43 @@
 
 mod ambient_capture_missing;
 mod authz_denied;
+mod ca_provider_unavailable;
 mod cert_revoked;
 mod clock_skew;
 mod cni_failure;
+mod config_invalid;
+mod control_link;
 mod crossnetwork_port_blocked;
 mod dataplane_mode_mismatch;
 mod eastwest_gateway_down;
 mod endpoint_address_wrong;
 mod hbone_blocked;
+mod injection_missing;
+mod iptables_failure;
+mod istiod_down;
+mod istiod_remote_misaddressed;
+mod istiod_remote_missing;
+mod istiod_unreachable;
+mod jwt_invalid;
 mod network_label_wrong;
 mod plaintext_to_mtls_strict;
 mod pod_ip_unreachable;
 mod probe_blocked;
+mod resource_exhaustion;
 mod san_mismatch;
+mod sds_secret_missing;
 mod service_not_global;
 mod stale_endpoint;
+mod third_party_jwt_unsupported;
 mod transient_recovered;
 mod trust_domain_mismatch;
 mod tunnel;
 mod unsupported_feature;
+mod version_skew;
+mod wasm_failure;
 mod waypoint_unavailable;
 mod workload_cert_expired;
+mod xds_rejected;
 mod ztunnel_not_ready;
 
 use crate::engine::cause::Cause;
@@ -39,6 +55,18 @@ pub static ALL: &[&Cause] = &[
     &workload_cert_expired::CAUSE,
     &clock_skew::CAUSE,
     &cert_revoked::CAUSE,
+    &istiod_unreachable::CAUSE,
+    &istiod_down::CAUSE,
+    &istiod_remote_misaddressed::CAUSE,
+    &istiod_remote_missing::CAUSE,
+    &ca_provider_unavailable::CAUSE,
+    &sds_secret_missing::CAUSE,
+    &jwt_invalid::CAUSE,
+    &third_party_jwt_unsupported::CAUSE,
+    &version_skew::CAUSE,
+    &xds_rejected::CAUSE,
+    &config_invalid::CAUSE,
+    &resource_exhaustion::CAUSE,
     // multicluster: discovery and gateways
     &network_label_wrong::CAUSE,
     &pod_ip_unreachable::CAUSE,
@@ -59,7 +87,10 @@ pub static ALL: &[&Cause] = &[
     // traffic policy and security policy
     &authz_denied::CAUSE,
     &plaintext_to_mtls_strict::CAUSE,
+    &injection_missing::CAUSE,
     // upstream and data path
+    &wasm_failure::CAUSE,
+    &iptables_failure::CAUSE,
     // Kubernetes, DNS, network
 ];
 

@@ -1,0 +1,39 @@
+//! The rules that capture a pod's traffic cannot be installed.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Cni, Event, Fact, Kind};
+
+use super::control_link;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// See the mechanism.
+pub static CAUSE: Cause = Cause {
+    slug: "iptables-failure",
+    severity: Severity::Error,
+    summary: "the traffic of {who} is not captured, because its rules cannot be installed: {reason}",
+    mechanism: "An init container, or the CNI plugin in its place, installs packet-filter rules in the pod before anything else \
+                starts. It needs NET_ADMIN and NET_RAW, a kernel with the tables it asks for (nat, and raw or mangle for some \
+                modes), and an iptables of the same kind (legacy or nft) as the node uses. Where one of these is missing the init \
+                container crashes in a loop and the pod never starts; behind the CNI plugin the validation container says that \
+                the rules are not there. Its lines print the whole rule set first, so the one that matters is easily overlooked.",
+    remedy: "Load the kernel modules the message names (ip_tables, iptable_nat, xt_REDIRECT, ...), allow NET_ADMIN and NET_RAW for the \
+             init container or install istio-cni, and check that the node's iptables kind fits.",
+    verify: "kubectl logs {who} -c istio-init",
+    explains: &[("cni-failure", Within::File), ("ambient-capture-missing", Within::File)],
+    hits: &["init-container-lacks-kernel-module"],
+    near_misses: &["clean-up-of-old-rules"],
+    rules: &[Rule::on(Kind::Cni, judge)],
+};
+
+fn judge(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Cni(Cni::RulesFailed(reason)) = &event.fact else { return None };
+    let who = control_link::speaker(event);
+    let reason = reason.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("");
+    let verdict = Verdict::certain(who)
+        .slot("who", who)
+        .slot("reason", reason)
+        .because(event, "the rules could not be installed");
+    Some(verdict)
+}

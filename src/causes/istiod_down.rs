@@ -1,0 +1,103 @@
+//! istiod itself is not serving: crashed, evicted, hung, without endpoints.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::errors::{What, meaning};
+use meshwhy_parsers::event::{Event, Fact, Kind, Process};
+use meshwhy_parsers::origin::Role;
+use meshwhy_parsers::state::State;
+
+use super::control_link;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// See the mechanism.
+pub static CAUSE: Cause = Cause {
+    slug: "istiod-down",
+    severity: Severity::Critical,
+    summary: "istiod of {cluster} is not serving: {reason}",
+    mechanism: "When istiod crashes, is evicted, is not scheduled or hangs, everything that asks it fails at once: certificate \
+                requests and configuration streams on 15012, the injection webhook and validation on 443. That several unlike \
+                callers fail in the same way is what tells it from a blocked way. Kubernetes refuses connections to a service \
+                without endpoints, so the callers print `connection refused` or `no healthy upstream`. Proxies that have their \
+                configuration go on serving, and a pod whose node is overloaded may still be shown as Running, so the mesh \
+                looks half alive: only new pods, changed configuration and expiring certificates fail.",
+    remedy: "Look at istiod's pods of {cluster}: status, restarts, last termination, memory limit, the node they are on; then its \
+             previous log.",
+    verify: "kubectl -n istio-system get pods,endpoints -l app=istiod -o wide",
+    explains: &[
+        ("istiod-unreachable", Within::Mesh),
+        ("istiod-remote-missing", Within::Mesh),
+        ("webhook-unreachable", Within::Cluster),
+        ("ca-provider-unavailable", Within::Mesh),
+        ("sds-secret-missing", Within::Mesh),
+        ("ztunnel-not-ready", Within::Mesh),
+        ("dns-failure", Within::Token),
+    ],
+    hits: &["control-plane-crashed"],
+    near_misses: &["control-plane-port-dropped", "control-plane-comes-late"],
+    rules: &[
+        Rule::after(Kind::Stream, 5, judge_link),
+        Rule::after(Kind::Certificate, 5, judge_link),
+        Rule::on(Kind::Process, judge_death),
+    ],
+};
+
+/// A client is turned away, and something else shows that istiod is down; or the words themselves say so.
+fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (_, fault) = control_link::failure(event)?;
+    let by_network = matches!(
+        fault.what,
+        What::Refused
+            | What::TimedOut
+            | What::NoRoute
+            | What::Unreachable
+            | What::Cut
+            | What::HandshakeTimedOut
+            | What::ServerUnavailable
+            | What::Other
+    );
+    if !by_network || control_link::dialled(event).is_some_and(|address| address.is_loopback()) {
+        return None;
+    }
+    let cluster = control_link::cluster_of(event);
+    let verdict = match control_link::seen_down(view, &event.origin.cluster) {
+        Some((down, shows)) => {
+            Verdict::certain(cluster).because(event, "a proxy cannot get what it asks istiod for").because(down, shows)
+        }
+        None if fault.what == What::ServerUnavailable => {
+            Verdict::likely(cluster).because(event, "istiod's service has no endpoint that serves")
+        }
+        None if fault.what == What::Refused && control_link::seen_serving(view).is_none() => {
+            Verdict::possible(cluster).because(event, "a service without ready endpoints refuses like this")
+        }
+        None => return None,
+    };
+    let verdict = verdict
+        .slot("cluster", cluster)
+        .slot("reason", meaning(&fault.what))
+        .token(control_link::control_plane(view, event))
+        .settle_by("kubectl -n istio-system get pods,endpoints -l app=istiod -o wide");
+    Some(verdict)
+}
+
+/// istiod's own log ends in its death, and nothing shows it up again.
+fn judge_death(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Process(Process::Died(reason)) = &event.fact else { return None };
+    if event.origin.role != Role::Istiod {
+        return None;
+    }
+    let cluster = control_link::cluster_of(event);
+    let looping = view.states().find(|(_, state)| match state {
+        State::Pod { name, status, .. } => control_link::is_istiod(name) && &**status != "Running",
+        _ => false,
+    });
+    let verdict = match looping {
+        Some((row, _)) => {
+            Verdict::certain(cluster).because(event, "istiod dies").because(row, "and its pod does not come up")
+        }
+        None => Verdict::likely(cluster).because(event, "istiod dies"),
+    };
+    let reason = reason.lines().next().unwrap_or("");
+    Some(verdict.slot("cluster", cluster).slot("reason", reason).token("istiod"))
+}

@@ -1,0 +1,82 @@
+//! The service or endpoint that should lead a remote cluster to the control plane does not exist or is empty.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::errors::What;
+use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::state::State;
+
+use super::control_link;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// See the mechanism.
+pub static CAUSE: Cause = Cause {
+    slug: "istiod-remote-missing",
+    severity: Severity::Critical,
+    summary: "{cluster} has no way to its control plane: {reason}",
+    mechanism: "Proxies look for istiod by the name of a service in their own cluster. In a cluster without a control plane \
+                that service has to be made, and its endpoint has to hold the address of the primary's gateway. Where the \
+                installation left it out, or a clean-up removed it, the name does not resolve or the service has no endpoints. \
+                It reads like a DNS fault; but the DNS server answers, and what it says is that there is no such service.",
+    remedy: "Make the service istiod and its endpoint in istio-system of {cluster} (install it with remotePilotAddress set to the \
+             primary's gateway).",
+    verify: "kubectl -n istio-system get service,endpoints istiod",
+    explains: &[
+        ("istiod-unreachable", Within::Cluster),
+        ("dns-failure", Within::Token),
+        ("webhook-unreachable", Within::Cluster),
+        ("ca-provider-unavailable", Within::File),
+    ],
+    hits: &["remote-cluster-without-control-plane-service"],
+    near_misses: &["cluster-dns-does-not-answer"],
+    rules: &[Rule::after(Kind::Stream, 5, judge_link), Rule::after(Kind::Certificate, 5, judge_link)],
+};
+
+fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (_, fault) = control_link::failure(event)?;
+    let cluster = &*event.origin.cluster;
+    let empty = view.states().find(|(row, state)| {
+        *row.origin.cluster == *cluster
+            && match state {
+                State::Endpoints { name, addresses, .. } => control_link::is_istiod(name) && addresses.is_empty(),
+                State::Missing { kind, name, .. } => {
+                    control_link::is_istiod(name) && (kind.starts_with("service") || kind.starts_with("endpoint"))
+                }
+                _ => false,
+            }
+    });
+    let unknown = match &fault.what {
+        What::NameUnknown(host) if control_link::is_istiod(host) => Some(host),
+        What::NameUnknown(_) | What::Refused | What::ServerUnavailable | What::TimedOut | What::NameLookupFailed(_) => {
+            None
+        }
+        _ => return None,
+    };
+    let is_remote = control_link::is_remote(view, cluster);
+    let subject = control_link::cluster_of(event);
+    let (verdict, reason) = match (unknown, empty) {
+        (_, Some((row, _))) if is_remote => {
+            let verdict = Verdict::certain(subject)
+                .because(event, "a proxy finds no control plane")
+                .because(row, "the service that should lead there has no endpoint");
+            (verdict, "the istiod service has no endpoint".to_string())
+        }
+        (Some(host), _) if is_remote => {
+            let verdict = Verdict::likely(subject).because(event, "the DNS server answers that there is no such name");
+            (verdict, format!("no service {host}"))
+        }
+        (Some(host), _) => {
+            let verdict =
+                Verdict::possible(subject).because(event, "the DNS server answers that there is no such name");
+            (verdict, format!("no service {host}"))
+        }
+        _ => return None,
+    };
+    let verdict = verdict
+        .slot("cluster", subject)
+        .slot("reason", reason)
+        .token(control_link::control_plane(view, event))
+        .settle_by("kubectl -n istio-system get service,endpoints istiod");
+    Some(verdict)
+}
