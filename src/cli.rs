@@ -254,7 +254,11 @@ pub fn main() -> u8 {
         }
     };
     let mut out = Quiet { inner: io::BufWriter::new(io::stdout().lock()), broken: false };
-    match run(cli.command, &mut out).and_then(|code| Ok(out.flush().map(|()| code)?)) {
+    let done = run(cli.command, &mut out).and_then(|code| match out.flush() {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(code),
+    });
+    match done {
         Ok(code) => code,
         Err(error) => {
             eprintln!("meshwhy: {error:#}");
@@ -356,7 +360,9 @@ impl<W: Write> Write for Quiet<W> {
         self.unless_broken(bytes.len(), |inner| inner.write(bytes))
     }
 
+    /// Says whether anybody still reads: who watches an open input need not go on for nobody.
     fn flush(&mut self) -> io::Result<()> {
-        self.unless_broken((), |inner| inner.flush())
+        self.unless_broken((), |inner| inner.flush())?;
+        if self.broken { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
 
 use crate::config::ReplayConfig;
 use crate::engine::Engine;
-use crate::inputs::{self, Batch, Item, Wanted};
+use crate::inputs::live::Live;
+use crate::inputs::stdin::{Heard, Stdin};
+use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted};
 use crate::outputs::{Output, Summary, worst_severity};
 use crate::signatures::Counting;
 
@@ -23,10 +25,6 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
         scan: config.scan,
         limits: config.input_limits,
     };
-    let mut batch = inputs::read(&wanted)?;
-    if !batch.refused.is_empty() && batch.counts.files + batch.counts.documents == 0 {
-        bail!("{}", batch.refused.join("\n"));
-    }
     let mut run = Run {
         config,
         engine: Engine::presorted(config.causes.clone(), config.limits),
@@ -35,13 +33,24 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
         output,
         out,
     };
+    let wants_stdin = config.paths.iter().any(|path| path.as_os_str() == "-");
+    let mut stdin = wants_stdin.then(Stdin::open).transpose().context("cannot listen to standard input")?;
+    if let [_] = &config.paths[..]
+        && let Some(stdin) = stdin.take_if(Stdin::is_lines)
+    {
+        let (counts, losses) = run.live(&wanted, stdin)?;
+        return run.close(&counts, losses);
+    }
+    let mut batch = inputs::read(&wanted, stdin)?;
+    if !batch.refused.is_empty() && batch.counts.files + batch.counts.documents == 0 {
+        bail!("{}", batch.refused.join("\n"));
+    }
     run.batch(&mut batch)?;
-    let refused = std::mem::take(&mut batch.refused);
-    let code = run.close(batch)?;
-    for refusal in &refused {
+    let code = run.close(&batch.counts, batch.losses)?;
+    for refusal in &batch.refused {
         eprintln!("meshwhy: {refusal}");
     }
-    Ok(if refused.is_empty() { code } else { 2 })
+    Ok(if batch.refused.is_empty() { code } else { 2 })
 }
 
 /// A run under way.
@@ -60,22 +69,59 @@ impl Run<'_> {
             self.feed(document)?;
         }
         while let Some(item) = batch.next()? {
-            match item {
-                Item::Worked(event) => {
-                    self.tally.understood += 1;
-                    self.feed(event)?;
-                }
-                Item::Line(line) => {
-                    let event = meshwhy_parsers::parse(&line);
-                    self.tally.take(&event, line.lines);
-                    self.feed(event)?;
-                    for event in self.config.signatures.events(&line) {
-                        self.feed(event)?;
-                    }
-                }
-            }
+            self.item(item)?;
         }
         Ok(())
+    }
+
+    /// Acts on standard input while it is still open; ends with it, or when nobody reads what is found.
+    fn live(&mut self, wanted: &Wanted<'_>, mut stdin: Stdin) -> anyhow::Result<(Counts, Losses)> {
+        let mut live = Live::new(wanted, stdin.origin(wanted));
+        let mut losses = Losses::default();
+        loop {
+            let mut idle = None;
+            let mut is_over = false;
+            match stdin.next() {
+                Heard::Bytes(bytes) => live.push(&bytes),
+                Heard::Pause(pause) => {
+                    live.pause();
+                    idle = Some(pause);
+                }
+                Heard::End => is_over = true,
+                Heard::Failed(error) => {
+                    losses.add(&wanted.limits, format!("standard input cannot be read to its end: {error}"));
+                    is_over = true;
+                }
+            }
+            if is_over {
+                live.finish();
+            }
+            while let Some(item) = live.next() {
+                self.item(item)?;
+            }
+            if let Some(idle) = idle {
+                self.engine.idle(idle);
+                self.print()?;
+            }
+            if self.out.flush().is_err() || is_over {
+                return Ok((live.counts(), losses));
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item) -> anyhow::Result<()> {
+        match item {
+            Item::Worked(event) => {
+                self.tally.understood += 1;
+                self.feed(event)
+            }
+            Item::Line(line) => {
+                let event = meshwhy_parsers::parse(&line);
+                self.tally.take(&event, line.lines);
+                self.feed(event)?;
+                self.config.signatures.events(&line).into_iter().try_for_each(|event| self.feed(event))
+            }
+        }
     }
 
     fn feed(&mut self, mut event: Event) -> anyhow::Result<()> {
@@ -92,18 +138,18 @@ impl Run<'_> {
     }
 
     /// Judges what is left and prints the end; returns the exit code.
-    fn close(mut self, batch: Batch) -> anyhow::Result<u8> {
+    fn close(mut self, counts: &Counts, losses: Losses) -> anyhow::Result<u8> {
         self.engine.finish();
         self.print()?;
-        let understood = self.tally.understood + batch.counts.quiet;
+        let understood = self.tally.understood + counts.quiet;
         let summary = Summary {
-            files: batch.counts.files,
-            documents: batch.counts.documents,
-            lines: batch.counts.lines,
+            files: counts.files,
+            documents: counts.documents,
+            lines: counts.lines,
             understood,
-            not_understood: batch.counts.lines.saturating_sub(understood),
+            not_understood: counts.lines.saturating_sub(understood),
             templates: self.tally.templates(),
-            losses: batch.losses.sentences(),
+            losses: losses.sentences(),
             engine: self.engine.stats().clone(),
         };
         self.output.close(self.out, self.engine.findings(), &summary)?;

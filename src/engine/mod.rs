@@ -127,6 +127,12 @@ impl Engine {
         }
     }
 
+    /// Nothing arrived for so long after the last event: judges what has become due meanwhile.
+    pub fn idle(&mut self, pause: Duration) {
+        let Some(now) = self.now else { return };
+        self.judge_due(now.plus(pause));
+    }
+
     /// Nothing more will arrive: judges what is open, with all that is known.
     pub fn finish(&mut self) {
         self.order.finish();
@@ -167,10 +173,7 @@ impl Engine {
         if let Some(at) = event.at {
             self.now = Some(self.now.map_or(at, |now| now.max(at)));
             self.stats.span = Some(self.stats.span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
-            while let Some(symptom) = self.cases.pop_due(at) {
-                self.judge(&symptom);
-                self.announce(symptom);
-            }
+            self.judge_due(at);
         }
         let event = Arc::new(event);
         let about = event.about();
@@ -192,6 +195,13 @@ impl Engine {
                 self.judge(&symptom);
                 self.announce(symptom);
             }
+        }
+    }
+
+    fn judge_due(&mut self, now: Time) {
+        while let Some(symptom) = self.cases.pop_due(now) {
+            self.judge(&symptom);
+            self.announce(symptom);
         }
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use meshwhy_parsers::origin::{self, Hints};
 use meshwhy_parsers::sniff::{self, Format};
 
+use super::stdin::Stdin;
 use super::{Intake, archive};
 
 /// A file or a member of an archive on its way to being read.
@@ -27,6 +28,12 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Standard input.
+    pub fn stdin(names: &[(String, PathBuf)]) -> Found {
+        let given = names.iter().find(|(_, path)| path.as_os_str() == "-").map(|(name, _)| name.as_str().into());
+        Found { name: "-".to_string(), path: "-".to_string(), inner: None, above: String::new(), given }
+    }
+
     /// A member of this archive.
     pub fn inside(&self, inner: &str) -> Found {
         let (folders, archive) = self.path.rsplit_once('/').unwrap_or(("", &self.path));
@@ -43,10 +50,17 @@ impl Found {
 }
 
 /// Reads all wanted paths. Returns the ones that could not be read, with the reason and a hint.
-pub(super) fn read(intake: &mut Intake<'_>) -> anyhow::Result<Vec<String>> {
+pub(super) fn read(intake: &mut Intake<'_>, mut stdin: Option<Stdin>) -> anyhow::Result<Vec<String>> {
     let mut refused = Vec::new();
     let mut seen = BTreeSet::new();
     for path in intake.wanted.paths {
+        if path.as_os_str() == "-" {
+            if let Some(mut stdin) = stdin.take() {
+                let found = Found::stdin(intake.wanted.cluster_names);
+                archive::read(intake, found, &mut stdin, 0)?;
+            }
+            continue;
+        }
         match fs::metadata(path) {
             Ok(meta) if meta.is_dir() => {
                 let above = folder_name(path);

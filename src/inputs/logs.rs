@@ -203,9 +203,7 @@ impl Log {
     fn emit(&mut self, intake: &mut Intake<'_>, framed: Vec<Dated>) -> anyhow::Result<()> {
         for (at, one) in framed {
             self.at = at.unwrap_or(self.at);
-            let wanted = intake.wanted;
-            let is_before = wanted.since.is_some_and(|since| Time::MIN < self.at && self.at < since);
-            if is_before || wanted.until.is_some_and(|until| until < self.at) {
+            if intake.wanted.leaves_out(self.at) {
                 continue;
             }
             let (seq, record) = match one {
@@ -225,9 +223,9 @@ impl Log {
 }
 
 /// A record with its time.
-type Dated = (Option<Time>, Framed);
+pub(super) type Dated = (Option<Time>, Framed);
 
-fn dated(framed: Framed) -> Dated {
+pub(super) fn dated(framed: Framed) -> Dated {
     let at = match &framed {
         Framed::Line(line) => time_of(line),
         Framed::Worked { at, .. } => *at,

@@ -3,14 +3,16 @@
 pub mod archive;
 pub mod documents;
 pub mod files;
+pub mod live;
 pub mod logs;
 pub mod spill;
+pub mod stdin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use meshwhy_parsers::event::{Event, Fact, Level, Line};
+use meshwhy_parsers::event::{Event, Fact, Level, Line, Thing};
 use meshwhy_parsers::frame::Scan;
 use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
 use meshwhy_parsers::state::State;
@@ -19,6 +21,7 @@ use meshwhy_parsers::time::Time;
 use files::Found;
 use logs::Workers;
 use spill::{Record, Sorted, Sorter};
+use stdin::Stdin;
 
 /// The limits of what is read, all of them.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +97,14 @@ pub struct Wanted<'a> {
     pub limits: InputLimits,
 }
 
+impl Wanted<'_> {
+    /// Whether a record of this time, its own or that of the last dated one before it, is left out.
+    pub fn leaves_out(&self, at: Time) -> bool {
+        let is_before = self.since.is_some_and(|since| Time::MIN < at && at < since);
+        is_before || self.until.is_some_and(|until| until < at)
+    }
+}
+
 /// What was read, counted.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -115,7 +126,8 @@ pub struct Losses {
 }
 
 impl Losses {
-    fn add(&mut self, limits: &InputLimits, loss: String) {
+    /// Says one.
+    pub fn add(&mut self, limits: &InputLimits, loss: String) {
         if self.said.len() < limits.losses_max {
             self.said.push(loss);
         } else {
@@ -230,8 +242,8 @@ pub enum Item {
     Worked(Event),
 }
 
-/// Reads all paths; what cannot be read is said in the batch.
-pub fn read(wanted: &Wanted<'_>) -> anyhow::Result<Batch> {
+/// Reads all paths; what cannot be read is said in the batch. `stdin` is read where the path is `-`.
+pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> {
     let mut intake = Intake {
         wanted,
         streams: Vec::new(),
@@ -243,7 +255,7 @@ pub fn read(wanted: &Wanted<'_>) -> anyhow::Result<Batch> {
         seen_inside: BTreeSet::new(),
         sources: Sources::default(),
     };
-    let refused = files::read(&mut intake)?;
+    let refused = files::read(&mut intake, stdin)?;
     let hints: Vec<Hints> = intake.streams.iter().map(|stream| stream.hints.clone()).collect();
     let clusters = origin::clusters(&hints);
     let origins: Vec<Option<SharedOrigin>> = intake
@@ -283,16 +295,7 @@ impl Batch {
                     line.origin = self.contexts.origin(origin, line.command.as_deref());
                     Item::Line(line)
                 }
-                Record::Worked { seq, number, at, things } => Item::Worked(Event {
-                    at,
-                    origin: Arc::clone(origin),
-                    seq,
-                    number,
-                    level: Level::Info,
-                    text: "".into(),
-                    signature: None,
-                    fact: Fact::Worked(things),
-                }),
+                Record::Worked { seq, number, at, things } => worked(origin, seq, number, at, things),
             }));
         }
         Ok(None)
@@ -309,6 +312,19 @@ fn origin_of(stream: &Stream, cluster: &str) -> Origin {
         file: stream.name.clone(),
         role: place.role,
     }
+}
+
+fn worked(origin: &SharedOrigin, seq: u64, number: u64, at: Option<Time>, things: Vec<Thing>) -> Item {
+    Item::Worked(Event {
+        at,
+        origin: Arc::clone(origin),
+        seq,
+        number,
+        level: Level::Info,
+        text: "".into(),
+        signature: None,
+        fact: Fact::Worked(things),
+    })
 }
 
 fn document(origin: SharedOrigin, state: State) -> Event {

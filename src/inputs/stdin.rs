@@ -1,0 +1,143 @@
+//! Standard input: heard line by line while it is still open, until its end or an interrupt.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use meshwhy_parsers::origin::{self, Hints, SharedOrigin};
+use meshwhy_parsers::sniff::{self, Format};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::files::Found;
+use super::{Stream, Wanted, origin_of};
+
+/// How long to wait before what is at hand is acted on.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// Bytes read at once.
+const BLOCK_BYTES: usize = 64 << 10;
+/// Blocks that may wait to be heard.
+const BLOCKS_MAX: usize = 4;
+
+/// Standard input, being read by a thread of its own so that a pause can be noticed.
+pub struct Stdin {
+    blocks: Receiver<io::Result<Vec<u8>>>,
+    stopped: Arc<AtomicBool>,
+    /// What was read ahead.
+    ahead: Vec<u8>,
+    heard_at: Instant,
+    failed: Option<io::Error>,
+}
+
+/// What standard input does.
+pub enum Heard {
+    /// It says something.
+    Bytes(Vec<u8>),
+    /// It has said nothing for so long.
+    Pause(Duration),
+    /// It is over, or the user has heard enough.
+    End,
+    /// It cannot be read any further.
+    Failed(io::Error),
+}
+
+impl Stdin {
+    /// Begins to listen. An interrupt then ends the input; a second one ends the program.
+    pub fn open() -> io::Result<Stdin> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            signal_hook::flag::register_conditional_default(signal, Arc::clone(&stopped))?;
+            signal_hook::flag::register(signal, Arc::clone(&stopped))?;
+        }
+        let (to, blocks) = mpsc::sync_channel(BLOCKS_MAX);
+        thread::spawn(move || {
+            let mut stdin = io::stdin().lock();
+            loop {
+                let mut block = vec![0; BLOCK_BYTES];
+                let heard = match stdin.read(&mut block) {
+                    Ok(length) => {
+                        block.truncate(length);
+                        Ok(block)
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) => Err(error),
+                };
+                let is_last = !matches!(&heard, Ok(block) if !block.is_empty());
+                if to.send(heard).is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Ok(Stdin { blocks, stopped, ahead: Vec::new(), heard_at: Instant::now(), failed: None })
+    }
+
+    /// Waits for the first bytes and, for a moment, for those behind them. Whether they are lines to be acted on as they
+    /// come: an archive or a document must be read whole.
+    pub fn is_lines(&mut self) -> bool {
+        while self.ahead.len() < sniff::HEAD_MAX {
+            match self.hear() {
+                Heard::Bytes(bytes) => self.ahead.extend_from_slice(&bytes),
+                Heard::Pause(_) if self.ahead.is_empty() => {}
+                Heard::Pause(_) | Heard::End => break,
+                Heard::Failed(error) => {
+                    self.failed = Some(error);
+                    break;
+                }
+            }
+        }
+        matches!(sniff::format(&self.ahead, "-"), Format::Log | Format::Empty | Format::Yaml | Format::Json(_))
+    }
+
+    /// The origin of its lines, as far as its first ones tell.
+    pub fn origin(&self, wanted: &Wanted<'_>) -> SharedOrigin {
+        let hints = Hints { told: origin::told(&self.ahead), ..Found::stdin(wanted.cluster_names).hints() };
+        let cluster = origin::clusters(std::slice::from_ref(&hints)).remove(0);
+        Arc::new(origin_of(&Stream { name: "-".into(), hints, is_repeat: false }, &cluster))
+    }
+
+    /// What comes next.
+    pub fn next(&mut self) -> Heard {
+        if !self.ahead.is_empty() {
+            return Heard::Bytes(std::mem::take(&mut self.ahead));
+        }
+        match self.failed.take() {
+            Some(error) => Heard::Failed(error),
+            None => self.hear(),
+        }
+    }
+
+    fn hear(&mut self) -> Heard {
+        if self.stopped.load(Ordering::Relaxed) {
+            return Heard::End;
+        }
+        match self.blocks.recv_timeout(PATIENCE) {
+            Ok(Ok(bytes)) if bytes.is_empty() => Heard::End,
+            Ok(Ok(bytes)) => {
+                self.heard_at = Instant::now();
+                Heard::Bytes(bytes)
+            }
+            Ok(Err(error)) => Heard::Failed(error),
+            Err(RecvTimeoutError::Timeout) => Heard::Pause(self.heard_at.elapsed()),
+            Err(RecvTimeoutError::Disconnected) => Heard::End,
+        }
+    }
+}
+
+impl Read for Stdin {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while self.ahead.is_empty() {
+            match self.next() {
+                Heard::Bytes(bytes) => self.ahead = bytes,
+                Heard::Pause(_) => {}
+                Heard::End => return Ok(0),
+                Heard::Failed(error) => return Err(error),
+            }
+        }
+        let length = self.ahead.len().min(into.len());
+        into[..length].copy_from_slice(&self.ahead[..length]);
+        self.ahead.drain(..length);
+        Ok(length)
+    }
+}
