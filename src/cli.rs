@@ -327,7 +327,8 @@ fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
     };
     let mut output: Box<dyn Output> = match flags.output {
         Format::Text => {
-            Box::new(Text::new(Look { width: config::width(), colour: flags.color.is_on(), quiet: config.quiet }))
+            let live = !config.quiet && matches!(&config.paths[..], [path] if path.as_os_str() == "-");
+            Box::new(Text::new(Look { width: config::width(), colour: flags.color.is_on(), quiet: config.quiet, live }))
         }
         Format::Ndjson => Box::new(Ndjson::new(config.events, config.quiet)),
     };

@@ -9,7 +9,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Output, Summary, notes, open_causes, printable, recovered};
 use crate::engine::cause::Severity;
-use crate::engine::finding::{Evidence, Finding};
+use crate::engine::finding::{Evidence, Finding, Stage};
 
 /// How many lines of the terminal one quotation takes at most.
 const QUOTE_LINES: usize = 3;
@@ -31,6 +31,8 @@ pub struct Look {
     pub colour: bool,
     /// Whether to print one line a finding and nothing else.
     pub quiet: bool,
+    /// Whether to say at once, in one line, what changes: for an input that is still open.
+    pub live: bool,
 }
 
 /// The text format: everything at the end, ranked.
@@ -46,8 +48,12 @@ impl Text {
 }
 
 impl Output for Text {
-    fn finding(&mut self, _out: &mut dyn io::Write, _finding: &Finding) -> io::Result<()> {
-        Ok(())
+    fn finding(&mut self, out: &mut dyn io::Write, finding: &Finding) -> io::Result<()> {
+        if !self.look.live || finding.stage == Stage::Updated {
+            return Ok(());
+        }
+        let stage = finding.stage.word();
+        writeln!(out, "{stage} {}: {}", finding.cause.slug, printable(&finding.summary))
     }
 
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
