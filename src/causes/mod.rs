@@ -9,10 +9,13 @@ mod cert_revoked;
 mod clock_skew;
 mod cni_failure;
 mod config_invalid;
+mod conntrack_problem;
 mod control_link;
 mod crossnetwork_port_blocked;
 mod dataplane_mode_mismatch;
 mod eastwest_gateway_down;
+mod eastwest_gateway_misconfigured;
+mod eastwest_gateway_no_address;
 mod endpoint_address_wrong;
 mod hbone_blocked;
 mod injection_missing;
@@ -22,12 +25,19 @@ mod istiod_remote_misaddressed;
 mod istiod_remote_missing;
 mod istiod_unreachable;
 mod jwt_invalid;
+mod locality_lb;
+mod mtu_blackhole;
 mod network_label_wrong;
+mod networkpolicy_blocked;
+mod node_network_broken;
 mod plaintext_to_mtls_strict;
 mod pod_ip_unreachable;
+mod port_conflict;
 mod probe_blocked;
+mod remote_secret_missing;
 mod resource_exhaustion;
 mod san_mismatch;
+mod saved;
 mod sds_secret_missing;
 mod service_not_global;
 mod stale_endpoint;
@@ -39,6 +49,9 @@ mod unsupported_feature;
 mod version_skew;
 mod wasm_failure;
 mod waypoint_unavailable;
+mod webhook_cert_untrusted;
+mod webhook_stale;
+mod webhook_unreachable;
 mod workload_cert_expired;
 mod xds_rejected;
 mod ztunnel_not_ready;
@@ -76,6 +89,10 @@ pub static ALL: &[&Cause] = &[
     &service_not_global::CAUSE,
     &eastwest_gateway_down::CAUSE,
     &dataplane_mode_mismatch::CAUSE,
+    &remote_secret_missing::CAUSE,
+    &eastwest_gateway_no_address::CAUSE,
+    &eastwest_gateway_misconfigured::CAUSE,
+    &locality_lb::CAUSE,
     // ambient
     &hbone_blocked::CAUSE,
     &ambient_capture_missing::CAUSE,
@@ -91,7 +108,16 @@ pub static ALL: &[&Cause] = &[
     // upstream and data path
     &wasm_failure::CAUSE,
     &iptables_failure::CAUSE,
+    &networkpolicy_blocked::CAUSE,
+    // upstream and data path
+    &port_conflict::CAUSE,
     // Kubernetes, DNS, network
+    &webhook_unreachable::CAUSE,
+    &webhook_cert_untrusted::CAUSE,
+    &webhook_stale::CAUSE,
+    &node_network_broken::CAUSE,
+    &mtu_blackhole::CAUSE,
+    &conntrack_problem::CAUSE,
 ];
 
 /// The cause with this slug.

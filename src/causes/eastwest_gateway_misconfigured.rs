@@ -1,0 +1,89 @@
+//! The east-west gateway is there, but does not serve what crosses networks.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Fact, Kind, Network};
+use meshwhy_parsers::state::State;
+
+use super::saved::{self, CROSS_NETWORK_PORTS};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// The page.
+pub static CAUSE: Cause = Cause {
+    slug: "eastwest-gateway-misconfigured",
+    severity: Severity::Critical,
+    summary: "the east-west gateway {gateway} does not serve cross-network traffic: {why}",
+    mechanism: "Traffic between networks enters on port 15443 with the SNI of the service (sidecars) or on 15008 with \
+                HBONE (ambient). istiod takes a labelled Service for the gateway of its network only if it offers one of \
+                these ports, and the gateway passes traffic on only where a Gateway object opens the port with \
+                `AUTO_PASSTHROUGH`. A Service of an ordinary ingress gateway that was given the label, or a gateway \
+                whose services were never exposed, has an address and healthy pods and still is no way in.",
+    remedy: "Let {gateway} offer 15443 (or 15008 for ambient) and apply the Gateway that exposes the services with \
+             `AUTO_PASSTHROUGH` on that port.",
+    verify: "istioctl x internal-debug networkz",
+    explains: &[
+        ("pod-ip-unreachable", Within::Mesh),
+        ("upstream-connect-timeout", Within::Mesh),
+        ("network-label-wrong", Within::Mesh),
+    ],
+    hits: &["gateway-without-mesh-port"],
+    near_misses: &["gateway-address-pending", "crossnetwork-port-filtered"],
+    rules: &[Rule::on(Kind::Network, named_by_istiod), Rule::Mesh(service_ports), Rule::Mesh(not_exposed)],
+};
+
+fn named(verdict: Verdict, gateway: &str, why: &str) -> Verdict {
+    let name = gateway.rsplit('/').next().unwrap_or(gateway);
+    verdict.slot("gateway", gateway).slot("why", why).token(name)
+}
+
+fn named_by_istiod(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Network(network) = &event.fact else { return None };
+    let (gateway, why) = match network {
+        Network::GatewayPortMissing(gateway) => (gateway, "its Service offers neither 15443 nor 15008"),
+        Network::NoListeners(gateway) if saved::is_east_west(gateway, "") => {
+            (gateway, "no Gateway object selects it, so it has no listener")
+        }
+        _ => return None,
+    };
+    let mut verdict =
+        named(Verdict::certain(gateway), gateway, why).because(event, "istiod names the gateway and what it lacks");
+    let empty =
+        view.states().find(|(_, state)| matches!(state, State::NetworkGateway { network } if network.is_empty()));
+    if let Some((empty, _)) = empty {
+        verdict = verdict.because(empty, "and istiod knows no gateway at all");
+    }
+    Some(verdict)
+}
+
+/// A labelled Service without a port that crosses networks.
+fn service_ports(view: &View<'_>) -> Vec<Verdict> {
+    let gateways = saved::gateways(view);
+    let bare = gateways
+        .iter()
+        .filter(|gateway| !gateway.ports.is_empty() && !CROSS_NETWORK_PORTS.iter().any(|port| gateway.offers(*port)));
+    bare.map(|gateway| {
+        let full = format!("{}/{}", gateway.namespace, gateway.name);
+        named(Verdict::certain(&full), &full, "its Service offers neither 15443 nor 15008")
+            .because(gateway.event, "the Service lists its ports")
+    })
+    .collect()
+}
+
+/// Nobody exposed the services: there is no Gateway object beside the gateway.
+fn not_exposed(view: &View<'_>) -> Vec<Verdict> {
+    let missing = view.states().find(|(_, state)| match state {
+        State::Missing { kind, namespace, name } => {
+            let is_gateway = kind.starts_with("gateway") || &**kind == "gw";
+            is_gateway && (namespace.contains("istio") || saved::is_east_west(name, ""))
+        }
+        _ => false,
+    });
+    let gateways = saved::gateways(view);
+    let (Some((event, _)), Some(gateway)) = (missing, gateways.first()) else { return Vec::new() };
+    let full = format!("{}/{}", gateway.namespace, gateway.name);
+    let verdict = named(Verdict::likely(&full), &full, "no Gateway object opens its port")
+        .because(event, "there is no Gateway object")
+        .because(gateway.event, "though the gateway's Service exists");
+    vec![verdict]
+}
