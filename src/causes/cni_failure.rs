@@ -37,6 +37,12 @@ pub fn cni(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Cni(cni) = &event.fact else { return None };
     let cluster = &event.origin.cluster;
     let (subject, says, reason, shows): (String, &'static str, &str, &str) = match cni {
+        Cni::AgentUnreachable(reason) if event.signature == Some("cni-ztunnel-link-lost") => (
+            format!("node agent of {cluster}"),
+            "no ztunnel is connected to the istio-cni agent of {cluster}, so that pods cannot be handed over: {reason}",
+            reason,
+            "the agent has nobody to hand the pod to",
+        ),
         Cni::AgentUnreachable(reason) => (
             format!("node agent of {cluster}"),
             "ztunnel of {cluster} cannot reach the istio-cni agent of its node: {reason}",
