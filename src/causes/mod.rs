@@ -13,6 +13,7 @@ mod conntrack_problem;
 mod control_link;
 mod crossnetwork_port_blocked;
 mod dataplane_mode_mismatch;
+mod dns_failure;
 mod eastwest_gateway_down;
 mod eastwest_gateway_misconfigured;
 mod eastwest_gateway_no_address;
@@ -36,6 +37,7 @@ mod port_conflict;
 mod probe_blocked;
 mod remote_secret_missing;
 mod resource_exhaustion;
+mod root_of_trust_mismatch;
 mod san_mismatch;
 mod saved;
 mod sds_secret_missing;
@@ -63,6 +65,7 @@ pub static ALL: &[&Cause] = &[
     // nothing to fix
     &transient_recovered::CAUSE,
     // control plane reachability and identity
+    &root_of_trust_mismatch::CAUSE,
     &trust_domain_mismatch::CAUSE,
     &san_mismatch::CAUSE,
     &workload_cert_expired::CAUSE,
@@ -112,6 +115,7 @@ pub static ALL: &[&Cause] = &[
     // upstream and data path
     &port_conflict::CAUSE,
     // Kubernetes, DNS, network
+    &dns_failure::CAUSE,
     &webhook_unreachable::CAUSE,
     &webhook_cert_untrusted::CAUSE,
     &webhook_stale::CAUSE,
