@@ -6,6 +6,7 @@ mod ambient_capture_missing;
 mod authz_denied;
 mod ca_provider_unavailable;
 mod cert_revoked;
+mod client_cert_rejected;
 mod clock_skew;
 mod cni_failure;
 mod config_invalid;
@@ -25,6 +26,7 @@ mod istiod_down;
 mod istiod_remote_misaddressed;
 mod istiod_remote_missing;
 mod istiod_unreachable;
+mod jwt_authn_failed;
 mod jwt_invalid;
 mod locality_lb;
 mod mtu_blackhole;
@@ -105,6 +107,8 @@ pub static ALL: &[&Cause] = &[
     &unsupported_feature::CAUSE,
     &waypoint_unavailable::CAUSE,
     // traffic policy and security policy
+    &client_cert_rejected::CAUSE,
+    &jwt_authn_failed::CAUSE,
     &authz_denied::CAUSE,
     &plaintext_to_mtls_strict::CAUSE,
     &injection_missing::CAUSE,
