@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::{What, meaning};
 use meshwhy_parsers::event::{CertificateWhat, Event, Fact, Kind, Side};
 
+use super::ambient_path;
 use super::control_link::{self, Way};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -30,7 +31,7 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["signing-service-without-pods", "ca-answers-without-a-chain"],
     near_misses: &["control-plane-port-dropped"],
-    rules: &[Rule::after(Kind::Certificate, 5, judge)],
+    rules: &[Rule::after(Kind::Certificate, 5, judge), Rule::after(Kind::Connection, 5, ambient_path::no_certificate)],
 };
 
 fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

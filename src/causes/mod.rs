@@ -3,6 +3,8 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod ambient_capture_missing;
+#[allow(dead_code)] // asked by pages that follow
+mod ambient_path;
 mod authz_denied;
 mod ca_provider_unavailable;
 mod cert_revoked;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Config, ConfigWhat, Event, Fact, Kind, Process};
 use meshwhy_parsers::state::State;
 
+use super::ambient_path;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -33,6 +34,8 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::Config, conflicting),
         Rule::on(Kind::Process, taken),
         Rule::Mesh(not_scheduled),
+        Rule::after(Kind::Connection, 5, ambient_path::own_port_dialled),
+        Rule::on(Kind::Cni, ambient_path::pod_port_taken),
     ],
 };
 

@@ -15,7 +15,6 @@ use crate::engine::view::View;
 const APART_MAX: Duration = Duration::from_secs(15);
 
 /// Ports that ztunnel itself listens on inside a pod.
-#[allow(dead_code)] // the rules that ask for it follow
 pub const OWN_PORTS: [u16; 5] = [15001, 15006, 15008, 15053, 15080];
 
 /// A failed connection and how it failed.
