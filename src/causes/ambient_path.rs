@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{CertificateWhat, Cni, Event, Fact, Kind, Side, StreamWhat};
+use meshwhy_parsers::event::{CertificateWhat, Cni, Event, Fact, Kind, StreamWhat};
 use meshwhy_parsers::state::ZtunnelDump;
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat, Direction};
 
-use super::tunnel;
+use super::{control_link, tunnel};
 use crate::engine::cause::Verdict;
 use crate::engine::view::View;
 
@@ -67,8 +67,8 @@ fn between(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Verd
         .says("{pair} do not trust each other's roots: calls to {to} fail in the TLS handshake")
         .slot("pair", &pair)
         .slot("to", tunnel::destination(connection))
-        .slot("service", tunnel::destination(connection))
-        .slot("proxy", "<pod>")
+        .slot("who", &own)
+        .slot("other", if far.is_empty() { "the other side" } else { &far })
         .token(tunnel::dialled(connection))
         .token(tunnel::destination(connection));
     let dumps: Vec<_> = view.dumps().filter(|(_, dump)| *dump.cluster == *own || *dump.cluster == *far).collect();
@@ -95,23 +95,6 @@ fn short(fingerprint: &str) -> &str {
     fingerprint.get(..16).unwrap_or(fingerprint)
 }
 
-/// ztunnel does not trust istiod or the CA it asks (root-of-trust-mismatch).
-pub fn control_plane_untrusted(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
-    event.signature.filter(|name| name.starts_with("ztunnel-"))?;
-    let fault = match &event.fact {
-        Fact::Stream(stream) if stream.side == Side::Client => match &stream.what {
-            StreamWhat::Refused(fault) | StreamWhat::Closed(fault) => fault,
-            _ => return None,
-        },
-        Fact::Certificate(certificate) => match &certificate.what {
-            CertificateWhat::Failed(fault) | CertificateWhat::RenewalFailed(fault) => fault,
-            _ => return None,
-        },
-        _ => return None,
-    };
-    unsigned(view, event, &fault.what)
-}
-
 /// A control-plane connection over which no certificate comes, because its root is not trusted. Most lines only say that
 /// the connection failed; the one that names the reason counts for all of the same log.
 fn unsigned(view: &View<'_>, event: &Arc<Event>, fault: &What) -> Option<Verdict> {
@@ -120,18 +103,16 @@ fn unsigned(view: &View<'_>, event: &Arc<Event>, fault: &What) -> Option<Verdict
         What::Unreachable => untrusted_in(view, event)?,
         _ => return None,
     };
-    let cluster = tunnel::own_cluster(view, event);
-    let mut verdict = Verdict::certain(&format!("control plane of {cluster}"))
-        .says("ztunnel of {cluster} does not trust the certificate of the control plane it asks: it has another root")
-        .slot("cluster", &cluster)
-        .slot("service", "the control plane")
-        .slot("proxy", "<pod>")
-        .token(&cluster)
+    let verdict = Verdict::certain(control_link::cluster_of(event))
+        .slot("who", control_link::speaker(event))
+        .slot("other", "the CA it asks")
+        .slot("reason", "its certificate does not end in a trusted root")
         .because(told, "the certificate of the control plane or CA does not end in a trusted root");
-    if !Arc::ptr_eq(told, event) {
-        verdict = verdict.because(event, "so that there is no certificate for this pod");
-    }
-    Some(verdict)
+    Some(if Arc::ptr_eq(told, event) {
+        verdict
+    } else {
+        verdict.because(event, "so that there is no certificate for this pod")
+    })
 }
 
 /// The line of the same log in which the CA's or istiod's certificate is refused.
@@ -160,7 +141,7 @@ pub fn no_certificate(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         return None;
     }
     let nonsense = ["chain returned from CA is empty", "did not find expected SAN", "failed to create CSR"];
-    let cluster = super::control_link::cluster_of(event);
+    let cluster = control_link::cluster_of(event);
     let verdict = if nonsense.iter().any(|text| fault.text.contains(text)) {
         Verdict::certain(cluster)
             .slot("reason", &fault.text)
@@ -191,19 +172,14 @@ pub fn name_unresolved(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     } else {
         "{host} does not resolve, so that the calls to it fail"
     };
-    Some(unresolved(Verdict::certain(host), host).says(says).because(event, "ztunnel has no address for the name"))
-}
-
-/// ztunnel's own lines about names (dns-failure).
-pub fn dns_line(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
-    event.signature.filter(|name| name.starts_with("ztunnel-dns"))?;
-    let Fact::Dns(dns) = &event.fact else { return None };
-    let says = "{host} does not resolve, so that the calls to it fail";
-    Some(unresolved(Verdict::certain(&dns.host), &dns.host).says(says).because(event, "the lookup fails"))
-}
-
-fn unresolved(verdict: Verdict, host: &str) -> Verdict {
-    verdict.slot("host", host).slot("name", host).slot("service", host).slot("proxy", "<pod>").token(host)
+    Some(
+        Verdict::likely(host)
+            .says(says)
+            .slot("host", host)
+            .slot("who", control_link::cluster_of(event))
+            .token(host)
+            .because(event, "ztunnel has no address for the name"),
+    )
 }
 
 /// A service address without a usable endpoint (no-healthy-upstream).

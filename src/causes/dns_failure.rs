@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::{Fault, What};
 use meshwhy_parsers::event::{Event, Fact, Kind};
 
-use super::control_link;
+use super::{ambient_path, control_link};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -26,12 +26,13 @@ pub static CAUSE: Cause = Cause {
         ("ca-provider-unavailable", Within::File),
         ("sds-secret-missing", Within::File),
     ],
-    hits: &["cluster-dns-does-not-answer"],
+    hits: &["cluster-dns-does-not-answer", "ambient-gateway-name-unresolved"],
     near_misses: &["control-plane-comes-late", "remote-cluster-without-control-plane-service"],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Dns, 5, lookup),
+        Rule::after(Kind::Connection, 5, ambient_path::name_unresolved),
     ],
 };
 

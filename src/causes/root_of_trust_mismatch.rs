@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::{Fault, What, meaning};
 use meshwhy_parsers::event::{Event, Fact, Kind, Side};
 use meshwhy_parsers::origin::Role;
 
-use super::control_link;
+use super::{ambient_path, control_link};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -31,12 +31,13 @@ pub static CAUSE: Cause = Cause {
         ("ztunnel-not-ready", Within::File),
         ("jwt-invalid", Within::File),
     ],
-    hits: &["second-control-plane-with-its-own-root"],
+    hits: &["second-control-plane-with-its-own-root", "ambient-roots-differ"],
     near_misses: &["gateway-refuses-a-client-certificate"],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Handshake, 5, handshake),
+        Rule::after(Kind::Connection, 5, ambient_path::roots_differ),
     ],
 };
 
