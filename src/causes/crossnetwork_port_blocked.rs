@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use meshwhy_parsers::access::Flag;
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
-use super::tunnel;
-use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use super::{saved, tunnel};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
 /// The cause.
@@ -24,10 +25,15 @@ pub static CAUSE: Cause = Cause {
     remedy: "Open {addr} from the nodes of {from} to the load balancer of {network}, and check that the gateway's Service \
              and its load balancer have that port.",
     verify: "nc -vz {host} {port}",
-    explains: &[("hbone-blocked", crate::engine::cause::Within::Token)],
+    explains: &[
+        ("hbone-blocked", Within::Token),
+        ("upstream-connect-timeout", Within::Token),
+        ("istiod-unreachable", Within::Token),
+        ("mtu-blackhole", Within::Token),
+    ],
     hits: &["gateway-port-black-holed"],
     near_misses: &["gateway-refuses-15008", "hbone-port-blocked"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::on(Kind::Request, request), Rule::Mesh(probes)],
 };
 
 /// Reads a ztunnel connect to a gateway that timed out.
@@ -72,5 +78,91 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .token(address)
             .token(network)
             .token(&connection.service),
+    )
+}
+
+/// Ports that cross clusters: data for sidecars and for ambient, istiod, its webhook.
+const PORTS: [u16; 4] = [15443, 15008, 15012, 15017];
+
+/// A probe by hand that got no answer on such a port, weighed against what answers on the same address.
+pub fn probes(view: &View<'_>) -> Vec<Verdict> {
+    let probes: Vec<_> = view
+        .states()
+        .filter_map(|(event, state)| match state {
+            State::Probe { addr, fault } => Some((event, addr, fault.as_ref().map(|fault| &fault.what))),
+            _ => None,
+        })
+        .collect();
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    for (event, addr, what) in &probes {
+        let is_silent = matches!(what, Some(What::TimedOut | What::NoRoute | What::NetworkUnreachable));
+        if !is_silent || !PORTS.contains(&addr.port) || verdicts.iter().any(|known| known.subject == addr.to_string()) {
+            continue;
+        }
+        let answers = |same: bool| {
+            probes
+                .iter()
+                .find(|(_, other, what)| what.is_none() && other.host == addr.host && (other.port == addr.port) == same)
+        };
+        let (elsewhere, other_port) = (answers(true), answers(false));
+        let gateway = saved::gateways(view).into_iter().find(|gateway| gateway.address() == Some(&addr.host));
+        let known = elsewhere.is_some() || other_port.is_some();
+        let mut verdict = if known { Verdict::certain(&addr.to_string()) } else { Verdict::likely(&addr.to_string()) };
+        verdict = verdict.because(event, "a connection to the port gets no answer");
+        if let Some((other, _, _)) = other_port {
+            verdict = verdict.because(other, "while another port of the same address answers");
+        }
+        if let Some((other, _, _)) = elsewhere {
+            verdict = verdict
+                .because(other, "and the same port answers from elsewhere: the gateway is up, something between drops");
+        }
+        let network = gateway.as_ref().map_or("the other cluster", |gateway| gateway.cluster());
+        if let Some(gateway) = &gateway {
+            verdict = verdict.because(gateway.event, "the address is the gateway's");
+        }
+        verdicts.push(
+            verdict
+                .slot("network", network)
+                .slot("addr", addr)
+                .slot("from", &event.origin.cluster)
+                .slot("host", &addr.host)
+                .slot("port", addr.port)
+                .token(&addr.host)
+                .token(addr),
+        );
+    }
+    verdicts
+}
+
+/// A sidecar's connect to a gateway on 15443 that timed out.
+pub fn request(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Request(request) = &event.fact else { return None };
+    let addr = request.upstream.as_ref().filter(|addr| addr.port == 15443)?;
+    let is_silent = request.reset() == "connection_timeout"
+        || request
+            .transport
+            .as_ref()
+            .is_some_and(|fault| matches!(fault.what, What::TimedOut | What::NoRoute | What::NetworkUnreachable));
+    if !is_silent || !request.has(&Flag::UpstreamConnectionFailure) {
+        return None;
+    }
+    let unready = saved::pods(view)
+        .into_iter()
+        .find(|pod| saved::is_east_west(pod.name, "") && !pod.is_ready() && !pod.is_over());
+    let verdict = match &unready {
+        Some(pod) => Verdict::possible(&addr.to_string()).against(pod.event, "a gateway pod is not ready"),
+        None => Verdict::likely(&addr.to_string()),
+    };
+    Some(
+        verdict
+            .because(event, "connecting to the gateway timed out: packets are dropped")
+            .slot("network", "the other cluster")
+            .slot("addr", addr)
+            .slot("from", &event.origin.cluster)
+            .slot("host", &addr.host)
+            .slot("port", addr.port)
+            .token(&addr.host)
+            .token(addr)
+            .settle_by(format!("nc -vz {} 15443", addr.host)),
     )
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use meshwhy_parsers::access::Flag;
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
-use super::tunnel;
+use super::{saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -24,7 +25,12 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["gateway-refuses-15008"],
     near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, request),
+        Rule::Mesh(pods),
+        Rule::Mesh(probes),
+    ],
 };
 
 /// Reads a ztunnel connect that a gateway refused.
@@ -52,4 +58,108 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .token(network)
             .token(&connection.service),
     )
+}
+
+/// Fills the slots for a gateway known by a table.
+fn listed(verdict: Verdict, cluster: &str, name: &str) -> Verdict {
+    verdict
+        .says("the east-west gateway {name} of {network} is not serving: {why}")
+        .slot("network", cluster)
+        .slot("name", name)
+        .slot("addr", name)
+        .slot("host", name)
+        .slot("port", 15443)
+        .token(name)
+}
+
+/// Gateway pods that are not ready, a Deployment without ready pods, a Service without endpoints.
+pub fn pods(view: &View<'_>) -> Vec<Verdict> {
+    let pods = saved::pods(view);
+    let of_gateway = |pod: &&saved::Pod<'_>| saved::is_east_west(pod.name, "") && !pod.is_over();
+    let mut verdicts = Vec::new();
+    for pod in pods.iter().filter(of_gateway) {
+        let cluster = &pod.event.origin.cluster;
+        let another_serves =
+            pods.iter().filter(of_gateway).any(|other| other.event.origin.cluster == *cluster && other.is_ready());
+        if pod.is_ready() || another_serves {
+            continue;
+        }
+        verdicts.push(
+            listed(Verdict::certain(&format!("{cluster} gateway")), cluster, pod.name)
+                .slot(
+                    "why",
+                    format!("its pod is {} with {} of {} containers ready", pod.status, pod.ready, pod.containers),
+                )
+                .because(pod.event, "the gateway pod is not ready"),
+        );
+    }
+    for (event, state) in view.states() {
+        let (name, why) = match state {
+            State::Replicas { name, ready: 0, wanted, .. } if saved::is_east_west(name, "") => {
+                (name, if *wanted == 0 { "it is scaled to zero" } else { "none of its pods is ready" })
+            }
+            State::Endpoints { name, addresses, .. } if saved::is_east_west(name, "") && addresses.is_empty() => {
+                (name, "its Service has no endpoint")
+            }
+            _ => continue,
+        };
+        let cluster = &event.origin.cluster;
+        verdicts.push(
+            listed(Verdict::certain(&format!("{cluster} gateway")), cluster, name)
+                .slot("why", why)
+                .because(event, "nobody stands behind the gateway's address"),
+        );
+    }
+    verdicts
+}
+
+/// A probe by hand that a gateway's port refused.
+pub fn probes(view: &View<'_>) -> Vec<Verdict> {
+    let refused = view.states().find_map(|(event, state)| match state {
+        State::Probe { addr, fault: Some(fault) }
+            if fault.what == What::Refused && saved::CROSS_NETWORK_PORTS.contains(&addr.port) =>
+        {
+            Some((event, addr))
+        }
+        _ => None,
+    });
+    let Some((event, addr)) = refused else { return Vec::new() };
+    let gateways = saved::gateways(view);
+    let gateway = gateways.iter().find(|gateway| gateway.address() == Some(&addr.host));
+    // Port 15008 of a pod is ztunnel's; only an address that is known as a gateway's tells.
+    if gateway.is_none() && addr.port != 15443 {
+        return Vec::new();
+    }
+    let network = gateway.map_or("the other cluster", |gateway| gateway.cluster());
+    let mut verdict = Verdict::likely(&addr.to_string()).because(event, "the gateway's port refuses");
+    if let Some(gateway) = gateway {
+        verdict = verdict.because(gateway.event, "the address is the gateway's");
+    }
+    let verdict = verdict.slot("network", network).slot("addr", addr).slot("host", &addr.host).slot("port", addr.port);
+    vec![verdict.token(&addr.host).token(addr)]
+}
+
+/// A sidecar's connect to a gateway on 15443 that was refused.
+pub fn request(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Request(request) = &event.fact else { return None };
+    let addr = request.upstream.as_ref().filter(|addr| addr.port == 15443)?;
+    let refused = request.transport.as_ref().is_some_and(|fault| fault.what == What::Refused);
+    if !refused || !request.has(&Flag::UpstreamConnectionFailure) {
+        return None;
+    }
+    let unready = saved::pods(view)
+        .into_iter()
+        .find(|pod| saved::is_east_west(pod.name, "") && !pod.is_ready() && !pod.is_over());
+    let mut verdict =
+        if unready.is_some() { Verdict::certain(&addr.to_string()) } else { Verdict::likely(&addr.to_string()) };
+    verdict = verdict.because(event, "the gateway's address refused the connection");
+    if let Some(pod) = unready {
+        verdict = verdict.because(pod.event, "a gateway pod is not ready");
+    }
+    let verdict = verdict
+        .slot("network", "the other cluster")
+        .slot("addr", addr)
+        .slot("host", &addr.host)
+        .slot("port", addr.port);
+    Some(verdict.token(&addr.host).token(addr))
 }

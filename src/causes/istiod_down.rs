@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::origin::Role;
 use meshwhy_parsers::state::State;
 
-use super::control_link;
+use super::{control_link, saved};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -40,6 +40,8 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Stream, 5, judge_link),
         Rule::after(Kind::Certificate, 5, judge_link),
         Rule::on(Kind::Process, judge_death),
+        Rule::on(Kind::Webhook, judge_webhook),
+        Rule::Mesh(judge_pods),
     ],
 };
 
@@ -100,4 +102,63 @@ fn judge_death(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     };
     let reason = reason.lines().next().unwrap_or("");
     Some(verdict.slot("cluster", cluster).slot("reason", reason).token("istiod"))
+}
+
+/// The API server finds nobody behind the webhook, and the same address refuses proxies too.
+fn judge_webhook(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (name, _, fault) = super::webhook_unreachable::istio_call(event)?;
+    let cluster = control_link::cluster_of(event);
+    let verdict = if fault.text.contains("no endpoints available") {
+        Verdict::likely(cluster).because(event, "the API server finds no ready istiod behind the webhook's Service")
+    } else {
+        let refused = fault.address.as_ref().filter(|_| fault.what == What::Refused)?;
+        let links = view.events(Kind::Stream).chain(view.events(Kind::Certificate));
+        let same = |link: &&Arc<Event>| {
+            control_link::failure(link).is_some_and(|(_, fault)| {
+                fault.what == What::Refused
+                    && fault.address.as_ref().is_some_and(|address| address.host == refused.host)
+            })
+        };
+        let link = links.into_iter().find(same)?;
+        Verdict::likely(cluster)
+            .because(event, "istiod's Service refuses the API server")
+            .because(link, "and refuses proxies as well: nobody serves behind it")
+    };
+    let verdict =
+        verdict.slot("cluster", cluster).slot("reason", "its Service has no ready pod").token(name).token("istiod");
+    Some(verdict.settle_by("kubectl -n istio-system get pods,endpoints -l app=istiod -o wide"))
+}
+
+/// Tables show that no istiod pod of a cluster is ready.
+fn judge_pods(view: &View<'_>) -> Vec<Verdict> {
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    let pods = saved::pods(view);
+    let istiods = || pods.iter().filter(|pod| saved::is_istiod(pod.name) && !pod.is_over());
+    let mut say = |cluster: &str, reason: String, event: &Arc<Event>, shows: &str| {
+        let subject = if cluster.is_empty() { "istiod" } else { cluster };
+        if verdicts.iter().all(|known| known.subject != subject) {
+            let verdict = Verdict::certain(subject).slot("cluster", subject).slot("reason", reason).token("istiod");
+            verdicts.push(verdict.because(event, shows));
+        }
+    };
+    for pod in istiods() {
+        let cluster = &pod.event.origin.cluster;
+        let serves = istiods().any(|other| other.event.origin.cluster == *cluster && other.is_ready());
+        if !serves {
+            let reason = format!(
+                "its pod {} is {} with {} of {} containers ready",
+                pod.name, pod.status, pod.ready, pod.containers
+            );
+            say(cluster, reason, pod.event, "no istiod pod of the cluster is ready");
+        }
+    }
+    for (event, state) in view.states() {
+        if let State::Replicas { name, ready: 0, wanted, .. } = state {
+            if saved::is_istiod(name) && istiods().all(|pod| !pod.is_ready()) {
+                let reason = if *wanted == 0 { "it is scaled to zero" } else { "none of its pods is ready" };
+                say(&event.origin.cluster, reason.to_string(), event, "the Deployment has no ready pod");
+            }
+        }
+    }
+    verdicts
 }

@@ -114,11 +114,10 @@ pub static ALL: &[&Cause] = &[
     &authz_denied::CAUSE,
     &plaintext_to_mtls_strict::CAUSE,
     &injection_missing::CAUSE,
+    &networkpolicy_blocked::CAUSE,
     // upstream and data path
     &wasm_failure::CAUSE,
     &iptables_failure::CAUSE,
-    &networkpolicy_blocked::CAUSE,
-    // upstream and data path
     &port_conflict::CAUSE,
     // Kubernetes, DNS, network
     &dns_failure::CAUSE,

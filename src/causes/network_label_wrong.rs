@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
-use meshwhy_parsers::state::ZtunnelDump;
+use meshwhy_parsers::event::{Addr, Event, Kind};
+use meshwhy_parsers::state::{State, ZtunnelDump};
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::tunnel;
+use super::{saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -38,7 +38,7 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["ambient-same-network-name", "ambient-no-gateway-for-network", "ambient-network-env-differs"],
     near_misses: &["hbone-port-blocked", "ambient-pod-gone", "ambient-flat-network-no-route"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::Mesh(labels), Rule::Mesh(endpoints)],
 };
 
 /// Reads a failed ztunnel connection.
@@ -253,4 +253,121 @@ fn gateways_known(dump: &ZtunnelDump) -> bool {
 
 fn class_e(connection: &Connection) -> bool {
     connection.dst.addr.as_ref().is_some_and(|addr| addr.is_class_e())
+}
+
+/// What the tables of namespaces and gateways say about two clusters' labels.
+pub fn labels(view: &View<'_>) -> Vec<Verdict> {
+    let labels = saved::networks(view);
+    let raw = raw_dial(view);
+    let mut verdicts = Vec::new();
+    for (row, network) in &labels {
+        let cluster = &*row.origin.cluster;
+        let gateway = saved::gateways(view)
+            .into_iter()
+            .find(|gateway| gateway.cluster() == cluster && !gateway.network.is_empty() && gateway.network != *network);
+        if let Some(gateway) = gateway {
+            let mut verdict = Verdict::certain(cluster)
+                .says("istio-system of {own} carries network label {has}, but its gateway carries {other}: pods there have no way through the gateway")
+                .slot("has", shown(network))
+                .slot("pair", cluster)
+                .slot("own", cluster)
+                .slot("other", gateway.network)
+                .token(gateway.name)
+                .because(row, "the label of the namespace istio-system")
+                .because(gateway.event, "the gateway's label differs from it");
+            if let Some((event, addr)) = &raw {
+                verdict = verdict
+                    .slot("addr", addr)
+                    .token(&addr.host)
+                    .because(event, "a pod's own address was dialled, not a gateway");
+            }
+            verdicts.push(verdict);
+        }
+    }
+    if verdicts.is_empty() {
+        verdicts.extend(pair_of_labels(&labels, raw.as_ref()));
+    }
+    verdicts
+}
+
+/// Two clusters that carry one label, or one of them none.
+fn pair_of_labels(labels: &[(&Arc<Event>, &str)], raw: Option<&(&Arc<Event>, Addr)>) -> Option<Verdict> {
+    let (first, network) = labels.first()?;
+    let differs = |other: &&(&Arc<Event>, &str)| other.0.origin.cluster != first.origin.cluster;
+    let (second, other) =
+        labels.iter().filter(differs).find(|(_, other)| network.is_empty() || other.is_empty() || network == other)?;
+    let pair = tunnel::pair(&first.origin.cluster, &second.origin.cluster);
+    let one_missing = network.is_empty() != other.is_empty();
+    let verdict = match (one_missing, raw) {
+        (true, Some(_)) => Verdict::certain(&pair),
+        (true, None) | (false, Some(_)) => Verdict::likely(&pair),
+        // One flat network is a fine design where its addresses can be reached.
+        (false, None) => return None,
+    };
+    let mut verdict = verdict
+        .says("the network labels of {pair} do not tell the clusters apart: {has} and {had}")
+        .slot("pair", &pair)
+        .slot("own", &first.origin.cluster)
+        .slot("other", &second.origin.cluster)
+        .slot("has", shown(network))
+        .slot("had", shown(other))
+        .because(first, "the label of one cluster's istio-system")
+        .because(second, "the label of the other's");
+    if let Some((event, addr)) = raw {
+        verdict = verdict
+            .slot("addr", addr)
+            .token(&addr.host)
+            .because(event, "a pod's own address was dialled in vain, not a gateway");
+    }
+    Some(verdict)
+}
+
+fn shown(network: &str) -> &str {
+    if network.is_empty() { "none" } else { network }
+}
+
+/// A dial of a workload's own address that failed, of one that proxies hold or a table lists.
+fn raw_dial<'w>(view: &View<'w>) -> Option<(&'w Arc<Event>, Addr)> {
+    let held = saved::held(view);
+    saved::failed_dials(view).into_iter().find(|(_, addr)| {
+        let is_gateway =
+            saved::CROSS_NETWORK_PORTS.contains(&addr.port) && !held.iter().any(|held| held.addr.host == addr.host);
+        !is_gateway && (held.is_empty() || held.iter().any(|held| held.addr.host == addr.host && !held.is_gateway()))
+    })
+}
+
+/// A proxy holds a pod's address that only another cluster's service lists, and calls fail.
+pub fn endpoints(view: &View<'_>) -> Vec<Verdict> {
+    if !saved::networks(view).is_empty() {
+        return Vec::new();
+    }
+    let Some((held, home)) = saved::foreign_pod(view) else { return Vec::new() };
+    let failed_calls = view.states().find_map(|(event, state)| match state {
+        State::CallFailed { fault }
+            if matches!(fault.what, What::Refused | What::TimedOut | What::NoRoute | What::NetworkUnreachable) =>
+        {
+            Some(event)
+        }
+        _ => None,
+    });
+    let dial =
+        saved::failed_dials(view).into_iter().find(|(_, addr)| addr.host == held.addr.host).map(|(event, _)| event);
+    let Some(failed) = failed_calls.or(dial) else { return Vec::new() };
+    let (own, far) = (&held.event.origin.cluster, &home.origin.cluster);
+    let pair = tunnel::pair(own, far);
+    vec![
+        Verdict::likely(&pair)
+            .slot("pair", &pair)
+            .slot("own", own)
+            .slot("other", far)
+            .slot("addr", held.addr)
+            .token(&held.addr.host)
+            .cluster(far)
+            .because(held.event, "a proxy of one cluster holds a pod's own address")
+            .because(home, "which only the other cluster's service lists")
+            .because(failed, "and calls there fail")
+            .settle_by(
+                "for c in <contexts>; do kubectl --context $c get ns istio-system -L topology.istio.io/network; done",
+            ),
+    ]
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 
-use super::tunnel;
+use super::{saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -26,7 +26,7 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["ambient-flat-network-no-route"],
     near_misses: &["ambient-same-network-name", "hbone-port-blocked"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[Rule::Mesh(one_label), Rule::after(Kind::Connection, 5, connection)],
 };
 
 /// Reads a ztunnel connect to a pod of another cluster on the same network.
@@ -82,4 +82,29 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .cluster(&far)
             .settle_by(format!("kubectl --context {far} get ns istio-system -L topology.istio.io/network")),
     )
+}
+
+/// Two clusters share one network label on purpose, perhaps, and a pod's own address cannot be reached.
+pub fn one_label(view: &View<'_>) -> Vec<Verdict> {
+    let labels = saved::networks(view);
+    let Some((first, network)) = labels.first() else { return Vec::new() };
+    let same = labels.iter().find(|(row, other)| row.origin.cluster != first.origin.cluster && other == network);
+    let Some((second, _)) = same else { return Vec::new() };
+    let held = saved::held(view);
+    let dial = saved::failed_dials(view)
+        .into_iter()
+        .find(|(_, addr)| held.iter().any(|held| held.addr.host == addr.host && !held.is_gateway()));
+    let Some((event, addr)) = dial else { return Vec::new() };
+    let pair = tunnel::pair(&first.origin.cluster, &second.origin.cluster);
+    let verdict = Verdict::possible(&pair)
+        .slot("pair", &pair)
+        .slot("own", &first.origin.cluster)
+        .slot("far", &second.origin.cluster)
+        .slot("addr", &addr)
+        .token(&addr.host)
+        .because(event, "a pod's own address does not answer")
+        .because(first, "both clusters carry one network label")
+        .because(second, "as if pod addresses were routed between them")
+        .settle_by(format!("ip route get {}", addr.host));
+    vec![verdict]
 }

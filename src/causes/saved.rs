@@ -126,6 +126,23 @@ pub(super) fn endpoints<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, &'w str, &'
     rows.collect()
 }
 
+/// An endpoint that a proxy of one cluster holds although only another cluster's service lists it, with that list's row.
+pub(super) fn foreign_pod<'w>(view: &View<'w>) -> Option<(Held<'w>, &'w Arc<Event>)> {
+    let lists = endpoints(view);
+    let has = |addresses: &[Box<str>], host: &str| {
+        addresses.iter().any(|address| address.rsplit_once(':').map_or(&**address, |(host, _)| host) == host)
+    };
+    held(view).into_iter().filter(|held| !held.is_gateway()).find_map(|held| {
+        let own = &held.event.origin.cluster;
+        let of_service = || lists.iter().filter(|(_, namespace, name, _)| is_of(held.host, namespace, name));
+        let (home, ..) = of_service()
+            .find(|(row, _, _, addresses)| row.origin.cluster != *own && has(addresses, &held.addr.host))?;
+        let at_home =
+            of_service().any(|(row, _, _, addresses)| row.origin.cluster == *own && has(addresses, &held.addr.host));
+        (!at_home).then_some((held, *home))
+    })
+}
+
 /// Whether a service host name (`cart.shop.svc.cluster.local`) is that of an Endpoints row.
 pub(super) fn is_of(host: &str, namespace: &str, name: &str) -> bool {
     let mut parts = host.split('.');
@@ -136,8 +153,6 @@ pub(super) fn is_of(host: &str, namespace: &str, name: &str) -> bool {
 pub(super) struct Pod<'w> {
     /// The row.
     pub(super) event: &'w Arc<Event>,
-    /// Namespace; empty where the table has none.
-    pub(super) namespace: &'w str,
     /// Name.
     pub(super) name: &'w str,
     /// Ready containers.
@@ -146,8 +161,6 @@ pub(super) struct Pod<'w> {
     pub(super) containers: u32,
     /// Status.
     pub(super) status: &'w str,
-    /// Address; empty where not shown.
-    pub(super) ip: &'w str,
 }
 
 impl Pod<'_> {
@@ -165,8 +178,8 @@ impl Pod<'_> {
 /// The pods listed.
 pub(super) fn pods<'w>(view: &View<'w>) -> Vec<Pod<'w>> {
     let rows = view.states().filter_map(|(event, state)| match state {
-        State::Pod { namespace, name, ready, containers, status, ip, .. } => {
-            Some(Pod { event, namespace, name, ready: *ready, containers: *containers, status, ip })
+        State::Pod { name, ready, containers, status, .. } => {
+            Some(Pod { event, name, ready: *ready, containers: *containers, status })
         }
         _ => None,
     });
