@@ -49,6 +49,7 @@ enum Command {
     Causes(Causes),
     Explain(Explain),
     /// Print the JSON Schema of the NDJSON records.
+    #[command(after_long_help = "Example:\n  meshwhy schema > meshwhy.schema.json")]
     Schema,
     Signatures(SignaturesCommand),
     /// Print the completion script of a shell.
@@ -57,9 +58,12 @@ enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page (roff).
-    #[command(after_long_help = "Example:\n  meshwhy man > meshwhy.1 && man ./meshwhy.1")]
-    Man,
+    /// Print a manual page (roff).
+    #[command(after_long_help = "Examples:\n  meshwhy man > meshwhy.1\n  meshwhy man replay > meshwhy-replay.1")]
+    Man {
+        /// The command; without one, the page of the program.
+        command: Option<String>,
+    },
 }
 
 /// Read saved logs and state, and name the root causes.
@@ -171,22 +175,22 @@ enum SignaturesVerb {
 const SIGNATURES_HELP: &str = r#"A signature says which lines it knows, what they mean, and how often they must be said:
 
   [[signature]]
-  name = "payment-backend-slow"           # named `user:payment-backend-slow` in every output
-  component = "sidecar"                   # or any (the default), istiod, ztunnel, gateway, waypoint, cni, api-server
-  literals = ["payment"]                  # all must occur in the line
-  regex = 'payment (?<service>\S+) timed out after (?<seconds>\d+)s'      # and this must match
-  subject = "service"                     # findings are told apart by this field
-  count = 3                               # so often ...
-  within = "5m"                           # ... in this time
-  severity = "error"                      # info, warning, error, critical
-  summary = "{service} does not answer within {seconds} s"
-  meaning = "For `meshwhy explain`: what breaks and how it shows."        # optional
+  name = "payment-slow"         # named `user:payment-slow` in every output
+  component = "sidecar"         # or any (the default), istiod, ztunnel, gateway, waypoint, ...
+  literals = ["payment"]        # all of these must occur in the line
+  regex = 'payment (?<service>\S+) timed out after (?<s>\d+)s'   # and this must match
+  subject = "service"           # findings are told apart by this field
+  count = 3                     # so often ...
+  within = "5m"                 # ... in this time
+  severity = "error"            # info, warning, error, critical
+  summary = "{service} does not answer within {s} s"
+  meaning = "Text for people who ask what it is."                 # optional
   remedy = "Ask the owners of {service}."
-  verify = "curl -sf https://status.example.com/{service}"                # optional
-  positive = ["payment eu-1 timed out after 5s"]   # it must know these
-  negative = ["payment eu-1 answered after 1s"]    # and must not know these
+  verify = "curl -sf https://status.example.com/{service}"        # optional
+  positive = ["payment eu-1 timed out after 5s"]   # whole lines it must know
+  negative = ["payment eu-1 answered after 1s"]    # and whole lines it must not know
 
-Exit code 0: all examples hold. 2: an error, with its line and what to try."#;
+Exit codes: 0 all examples hold, 2 an error, told with its line and what to try."#;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
@@ -295,18 +299,30 @@ fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
         Command::Signatures(SignaturesCommand { command: SignaturesVerb::Check { file } }) => {
             let signatures = config::signatures(Some(&file))?;
             let names: Vec<&str> = signatures.names().collect();
-            writeln!(out, "{} signatures, all examples hold: {}", names.len(), names.join(", "))?;
+            let word = if names.len() == 1 { "signature" } else { "signatures" };
+            writeln!(out, "{} {word}, all examples hold: {}", names.len(), names.join(", "))?;
             Ok(0)
         }
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "meshwhy", &mut &mut *out);
             Ok(0)
         }
-        Command::Man => {
-            clap_mangen::Man::new(Cli::command()).render(&mut &mut *out)?;
+        Command::Man { command } => {
+            manual(command.as_deref())?.render(&mut &mut *out)?;
             Ok(0)
         }
     }
+}
+
+fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
+    let mut program = Cli::command();
+    program.build();
+    let Some(name) = command else { return Ok(clap_mangen::Man::new(program)) };
+    let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
+    let Some(command) = program.find_subcommand(name) else {
+        anyhow::bail!("no command is called {name:?}\nhint: one of {}", names.join(", "));
+    };
+    Ok(clap_mangen::Man::new(command.clone()).title(format!("meshwhy-{name}")))
 }
 
 fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {

@@ -1,0 +1,187 @@
+//! Every sample says what its golden files say, names its hits and not its near misses.
+//!
+//! `UPDATE_EXPECT=1 cargo test --test main golden` writes the files; then the diff wants a reader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+
+use expect_test::expect_file;
+use meshwhy::causes;
+use meshwhy::engine::cause::Severity;
+use serde_json::Value;
+
+use crate::common::{STRICT, Sample, each, fail_if_any, readable_samples, root};
+
+#[test]
+fn each_sample_says_what_its_golden_files_say() {
+    let samples = readable_samples();
+    let runs = each(&samples, |sample| {
+        (output(sample, &["replay", "input"]), output(sample, &["replay", "--output", "ndjson", "input"]))
+    });
+    let updating = std::env::var_os("UPDATE_EXPECT").is_some();
+    let mut differ = Vec::new();
+    for (sample, (text, ndjson)) in samples.iter().zip(runs) {
+        for (file, said) in [("expected.txt", text), ("expected.ndjson", ndjson)] {
+            let path = sample.dir().join(file);
+            if !path.exists() && !updating && !STRICT {
+                continue;
+            }
+            let same = panic::catch_unwind(AssertUnwindSafe(|| expect_file![path].assert_eq(&said)));
+            if same.is_err() {
+                differ.push(format!("samples/{}/{file}", sample.name));
+            }
+        }
+    }
+    assert!(differ.is_empty(), "these differ; UPDATE_EXPECT=1 writes them, then read the diff:\n{}", differ.join("\n"));
+}
+
+#[test]
+fn each_sample_names_its_hits_and_not_its_near_misses() {
+    let samples = readable_samples();
+    let summaries = each(&samples, summary);
+    let mut broken = Vec::new();
+    for (sample, (causes, notes)) in samples.iter().zip(summaries) {
+        let mut wrong =
+            |what: String| broken.push(format!("{}: {what}; causes {causes:?} notes {notes:?}", sample.name));
+        if causes.first() != sample.hits.first() {
+            wrong(format!("{:?} must come first", sample.hits.first().map_or("nothing", |slug| slug)));
+        }
+        for slug in sample.hits.iter().filter(|slug| !causes.contains(slug)) {
+            wrong(format!("{slug} must be named"));
+        }
+        for slug in sample.notes.iter().filter(|slug| !notes.contains(slug)) {
+            wrong(format!("{slug} must be noted"));
+        }
+        for slug in sample.near_misses.iter().filter(|slug| causes.contains(slug) || notes.contains(slug)) {
+            wrong(format!("{slug} must not be named"));
+        }
+    }
+    fail_if_any("what samples prove", &broken);
+}
+
+#[test]
+fn the_catalogue_and_the_samples_agree() {
+    let samples = readable_samples();
+    let mut broken = Vec::new();
+    for cause in causes::ALL {
+        let listed = |pick: fn(&Sample) -> Vec<&String>| -> BTreeSet<&str> {
+            let has = |sample: &&Sample| pick(sample).iter().any(|slug| *slug == cause.slug);
+            samples.iter().filter(has).map(|sample| sample.name.as_str()).collect()
+        };
+        let hits = listed(|sample| sample.hits.iter().chain(&sample.notes).collect());
+        let near_misses = listed(|sample| sample.near_misses.iter().collect());
+        for (what, ours, theirs) in [("hits", cause.hits, hits), ("near_misses", cause.near_misses, near_misses)] {
+            let ours: BTreeSet<&str> = ours.iter().copied().collect();
+            for name in ours.difference(&theirs) {
+                broken.push(format!(
+                    "{} lists {name} in {what}, but the README of that sample does not say so",
+                    cause.slug
+                ));
+            }
+            for name in theirs.difference(&ours) {
+                broken.push(format!("samples/{name}/README.md lists {}, but its `{what}` does not say so", cause.slug));
+            }
+            // The engine itself writes the note that has no rule.
+            if ours.is_empty() && (!cause.rules.is_empty() || what == "hits") {
+                broken.push(format!("{} has no sample among its {what}", cause.slug));
+            }
+        }
+    }
+    let known: BTreeSet<&str> = causes::ALL.iter().map(|cause| cause.slug).collect();
+    for sample in &samples {
+        for slug in sample.hits.iter().chain(&sample.notes).chain(&sample.near_misses) {
+            if !known.contains(slug.as_str()) {
+                broken.push(format!("samples/{}/README.md: no cause is called {slug}", sample.name));
+            }
+        }
+    }
+    fail_if_any("catalogue and samples", &broken);
+}
+
+#[test]
+fn slugs_are_unique_and_causes_only_explain_known_ones() {
+    let mut seen = BTreeSet::new();
+    for cause in causes::ALL {
+        assert!(seen.insert(cause.slug), "{} is registered twice", cause.slug);
+    }
+    let mut broken = Vec::new();
+    for cause in causes::ALL {
+        for (slug, _) in cause.explains {
+            if !seen.contains(slug) {
+                broken.push(format!("{} explains {slug}, which is not in the catalogue", cause.slug));
+            }
+        }
+        let is_note = cause.severity == Severity::Info;
+        for (what, text) in [("summary", cause.summary), ("mechanism", cause.mechanism), ("remedy", cause.remedy)] {
+            if text.trim().is_empty() {
+                broken.push(format!("{} has no {what}", cause.slug));
+            }
+        }
+        if cause.verify.trim().is_empty() && !is_note {
+            broken.push(format!("{} has no command that proves the fix", cause.slug));
+        }
+    }
+    fail_if_any("the catalogue", &broken);
+}
+
+#[test]
+fn signatures_point_to_causes_of_the_catalogue() {
+    let known: BTreeSet<&str> = causes::ALL.iter().map(|cause| cause.slug).collect();
+    let mut broken = Vec::new();
+    for signature in meshwhy_parsers::signatures() {
+        for slug in signature.points_to {
+            if !known.contains(slug) {
+                broken.push(format!("{} points to {slug}", signature.name));
+            }
+        }
+    }
+    fail_if_any("signatures point to unknown causes", &broken);
+}
+
+/// The index of all samples: what happened, and what each one proves.
+#[test]
+fn the_index_of_samples_is_current() {
+    let samples = readable_samples();
+    let mut index = String::from(
+        "# Samples\n\n\
+         Each folder holds an input as people save it, and what meshwhy says about it: `meshwhy replay samples/<name>/input`.\n\
+         Written by `UPDATE_EXPECT=1 cargo test --test main golden`.\n\n\
+         | sample | what happened | proves | looks like |\n|---|---|---|---|\n",
+    );
+    for sample in &samples {
+        let hits: Vec<String> = sample.hits.iter().chain(&sample.notes).map(|slug| format!("`{slug}`")).collect();
+        let hits = if hits.is_empty() { "nothing to fix".to_string() } else { hits.join(", ") };
+        let near_misses: Vec<String> = sample.near_misses.iter().map(|slug| format!("`{slug}`")).collect();
+        index.push_str(&format!(
+            "| [{0}]({0}/README.md) | {1} | {hits} | {2} |\n",
+            sample.name,
+            sample.title.trim_end_matches('.'),
+            near_misses.join(", ")
+        ));
+    }
+    let path = root().join("samples/README.md");
+    if STRICT || std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::create_dir_all(root().join("samples")).expect("the folder can be made");
+        expect_file![path].assert_eq(&index);
+    }
+}
+
+fn output(sample: &Sample, args: &[&str]) -> String {
+    let output = sample.run(args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}: {:?} {stderr}", sample.name, output.status);
+    String::from_utf8(output.stdout).expect("the output is UTF-8")
+}
+
+/// Causes and notes of the summary record.
+fn summary(sample: &Sample) -> (Vec<String>, Vec<String>) {
+    let said = output(sample, &["replay", "--quiet", "--output", "ndjson", "input"]);
+    let last = said.lines().last().expect("a summary comes last");
+    let record: BTreeMap<String, Value> = serde_json::from_str(last).expect("a record");
+    let list = |key: &str| -> Vec<String> {
+        let slugs = record[key].as_array().expect("a list").iter();
+        slugs.map(|slug| slug.as_str().expect("a slug").to_string()).collect()
+    };
+    (list("causes"), list("notes"))
+}
