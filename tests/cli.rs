@@ -60,10 +60,13 @@ fn a_signature_of_the_users_own_goes_all_the_way() {
     assert_eq!(summary["causes"], serde_json::json!(["user:payment-slow"]));
     assert_eq!(run.status.code(), Some(1));
     expect![[r#"
+        opened user:payment-slow: eu-1 does not answer within 7 s
+
         1. user:payment-slow  error, certain
            eu-1 does not answer within 7 s
 
            subject   eu-1
+           clusters  this-cluster
            when      2026-03-01T09:30:01Z, 1 time
            because   -:1  said first
                        2026-03-01T09:30:00.000000Z info payment eu-1 timed out after 5s

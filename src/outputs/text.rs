@@ -38,12 +38,14 @@ pub struct Look {
 /// The text format: everything at the end, ranked.
 pub struct Text {
     look: Look,
+    /// Whether something was said while the input was open.
+    said: bool,
 }
 
 impl Text {
     /// Text that looks like this.
     pub fn new(look: Look) -> Text {
-        Text { look }
+        Text { look, said: false }
     }
 }
 
@@ -52,6 +54,7 @@ impl Output for Text {
         if !self.look.live || finding.stage == Stage::Updated {
             return Ok(());
         }
+        self.said = true;
         let stage = finding.stage.word();
         writeln!(out, "{stage} {}: {}", finding.cause.slug, printable(&finding.summary))
     }
@@ -59,6 +62,9 @@ impl Output for Text {
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
         let page = Page { look: self.look, text: String::new() };
         let text = if self.look.quiet { page.quiet(findings) } else { page.whole(findings, summary) };
+        if self.said {
+            writeln!(out)?;
+        }
         out.write_all(text.as_bytes())
     }
 }

@@ -85,28 +85,28 @@ pub fn meshwhy_reading(input: &[u8], args: &[&str]) -> Output {
     output
 }
 
-/// Every sample, by name; a README that is not in form is an error.
-pub fn samples() -> Result<Vec<Sample>, String> {
-    let Ok(folders) = fs::read_dir(root().join("samples")) else { return Ok(Vec::new()) };
+/// Every sample whose README is in form, by name; and what is wrong with the others.
+pub fn samples() -> (Vec<Sample>, Vec<String>) {
+    let (mut good, mut wrong) = (Vec::new(), Vec::new());
+    let Ok(folders) = fs::read_dir(root().join("samples")) else { return (good, wrong) };
     let mut names: Vec<String> = folders
         .map(|entry| entry.expect("the folder can be listed"))
         .filter(|entry| entry.path().is_dir())
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    names.iter().map(|name| sample(name)).collect()
-}
-
-/// Those of them whose README is in form; `tidy` tells the others.
-pub fn readable_samples() -> Vec<Sample> {
-    match samples() {
-        Ok(samples) => samples,
-        Err(error) if STRICT => panic!("{error}"),
-        Err(error) => {
-            eprintln!("{error}");
-            Vec::new()
+    for name in names {
+        match sample(&name) {
+            Ok(sample) => good.push(sample),
+            Err(error) => wrong.push(error),
         }
     }
+    (good, wrong)
+}
+
+/// Every sample whose README is in form; `tidy` tells the others.
+pub fn readable_samples() -> Vec<Sample> {
+    samples().0
 }
 
 fn sample(name: &str) -> Result<Sample, String> {
