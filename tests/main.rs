@@ -6,3 +6,6 @@ mod golden;
 mod invariants;
 mod schema;
 mod tidy;
+//! Process and golden tests.
+
+mod inputs;
