@@ -3,9 +3,7 @@
 mod cli;
 mod common;
 mod golden;
+mod inputs;
 mod invariants;
 mod schema;
 mod tidy;
-//! Process and golden tests.
-
-mod inputs;
