@@ -107,6 +107,21 @@ pub enum ClusterName {
     Other(Text),
 }
 
+impl ClusterName {
+    /// The service's host name; `None` where the name carries none.
+    pub fn host(&self) -> Option<&str> {
+        match self {
+            ClusterName::Outbound { host, .. } | ClusterName::Waypoint { host, .. } => Some(host),
+            ClusterName::None
+            | ClusterName::Inbound { .. }
+            | ClusterName::Passthrough
+            | ClusterName::InboundPassthrough
+            | ClusterName::BlackHole
+            | ClusterName::Other(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for ClusterName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -626,7 +641,7 @@ pub fn sentence(text: &str) -> Option<Request> {
     const SENTENCES: &[(&str, &str, u16)] = &[
         ("no healthy upstream", "no_healthy_upstream", 503),
         ("RBAC: access denied", "rbac_access_denied", 403),
-        ("upstream request timeout", "response_timeout", 504),
+        ("upstream request timeout", "upstream_response_timeout", 504),
         ("stream timeout", "stream_idle_timeout", 504),
         ("fault filter abort", "fault_filter_abort", 0),
         ("local_rate_limited", "local_rate_limited", 429),

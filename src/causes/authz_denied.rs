@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat};
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::{plaintext_to_mtls_strict, tunnel};
+use super::{plaintext_to_mtls_strict, policy, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -24,10 +24,21 @@ pub static CAUSE: Cause = Cause {
     remedy: "Read {policy} and compare its rules with the caller's identity {identity}; if the call is wanted, allow that \
              principal, and where a waypoint stands between, the waypoint's.",
     verify: "istioctl ztunnel-config policy; kubectl get authorizationpolicy -n {namespace}",
-    explains: &[("upstream-closed-connection", Within::Token)],
-    hits: &["ambient-policy-denies", "ambient-policy-cuts-live-connection"],
-    near_misses: &["ambient-strict-refuses-plaintext", "ambient-policy-unknown"],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Policy, 5, decision)],
+    explains: &[("upstream-closed-connection", Within::Token), ("app-error", Within::Token)],
+    hits: &[
+        "ambient-policy-denies",
+        "ambient-policy-cuts-live-connection",
+        "policy-denies-path",
+        "authorizer-says-no",
+        "waypoint-tunnel-refused",
+    ],
+    near_misses: &["ambient-strict-refuses-plaintext", "ambient-policy-unknown", "authorizer-does-not-answer"],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::policy_denied)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::policy_denied)),
+        Rule::after(Kind::Policy, 5, decision),
+    ],
 };
 
 /// How far a decision line and the access line of its connection may be apart.

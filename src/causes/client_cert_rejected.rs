@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::{What, meaning};
 use meshwhy_parsers::event::{Event, Fact, Kind, Side};
 use meshwhy_parsers::origin::Role;
 
-use super::control_link;
+use super::{control_link, policy, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -22,9 +22,12 @@ pub static CAUSE: Cause = Cause {
     remedy: "Give the client a certificate of the CA in {who}'s secret (key ca.crt), or correct that CA; mode SIMPLE asks for none.",
     verify: "openssl s_client -connect <gateway>:443 -cert client.crt -key client.key -servername <host>",
     explains: &[],
-    hits: &["gateway-refuses-a-client-certificate"],
-    near_misses: &["second-control-plane-with-its-own-root"],
-    rules: &[Rule::after(Kind::Handshake, 5, handshake)],
+    hits: &["gateway-refuses-a-client-certificate", "outside-server-wants-client-cert"],
+    near_misses: &["second-control-plane-with-its-own-root", "roots-differ"],
+    rules: &[
+        Rule::after(Kind::Handshake, 5, handshake),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::client_certificate)),
+    ],
 };
 
 /// Reads a handshake that a gateway, or a server that asked for a certificate, broke off.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 
-use super::tunnel;
+use super::{policy, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -24,7 +24,10 @@ pub static CAUSE: Cause = Cause {
     explains: &[("workload-cert-expired", Within::Token)],
     hits: &["ambient-clock-behind"],
     near_misses: &["ambient-certificate-expired"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::not_yet_valid)),
+    ],
 };
 
 /// Reads a ztunnel handshake that failed over a certificate of the future.

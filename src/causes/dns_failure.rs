@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::{Fault, What};
 use meshwhy_parsers::event::{Event, Fact, Kind};
 
-use super::{ambient_path, control_link};
+use super::{ambient_path, control_link, data_path, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -33,6 +33,8 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Dns, 5, lookup),
         Rule::after(Kind::Connection, 5, ambient_path::name_unresolved),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::name_unresolved)),
+        Rule::Mesh(|view| requests::judge_sentences(view, data_path::name_unresolved)),
     ],
 };
 

@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::ztunnel::Connection;
 
-use super::tunnel;
+use super::{data_path, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -32,7 +32,11 @@ pub static CAUSE: Cause = Cause {
         "ambient-pod-not-captured",
         "gateway-port-black-holed",
     ],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Handshake, 30, tunnel_went_silent)],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::tunnel_fails)),
+        Rule::after(Kind::Handshake, 30, tunnel_went_silent),
+    ],
 };
 
 /// Reads a failed ztunnel connection.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat};
 
-use super::control_link;
+use super::{control_link, policy, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -21,10 +21,14 @@ pub static CAUSE: Cause = Cause {
     remedy: "Compare the token's issuer, audience, end and key id with the RequestAuthentication that selects {who}; where the keys \
              could not be fetched, open the jwksUri from istiod and from the proxy.",
     verify: "istioctl x describe pod {who}",
-    explains: &[("authz-denied", Within::Token)],
-    hits: &["end-user-token-expired"],
-    near_misses: &["token-of-a-machine-expired"],
-    rules: &[Rule::after(Kind::Policy, 5, decision)],
+    explains: &[("authz-denied", Within::Token), ("app-error", Within::Token)],
+    hits: &["end-user-token-expired", "expired-user-token"],
+    near_misses: &["token-of-a-machine-expired", "policy-denies-path"],
+    rules: &[
+        Rule::after(Kind::Policy, 5, decision),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::jwt_refused)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::jwt_refused)),
+    ],
 };
 
 /// Reads the filter's own line.

@@ -5,6 +5,7 @@
 mod ambient_capture_missing;
 #[allow(dead_code)] // asked by pages that follow
 mod ambient_path;
+mod answers;
 mod authz_denied;
 mod ca_provider_unavailable;
 mod cert_revoked;
@@ -15,6 +16,7 @@ mod config_invalid;
 mod conntrack_problem;
 mod control_link;
 mod crossnetwork_port_blocked;
+mod data_path;
 mod dataplane_mode_mismatch;
 mod dns_failure;
 mod eastwest_gateway_down;
@@ -34,14 +36,18 @@ mod locality_lb;
 mod mtu_blackhole;
 mod network_label_wrong;
 mod networkpolicy_blocked;
+mod no_healthy_upstream;
 mod node_network_broken;
 mod plaintext_to_mtls_strict;
 mod pod_ip_unreachable;
+mod policy;
 mod port_conflict;
 mod probe_blocked;
 mod remote_secret_missing;
+mod requests;
 mod resource_exhaustion;
 mod root_of_trust_mismatch;
+mod routing;
 mod san_mismatch;
 mod saved;
 mod sds_secret_missing;
@@ -68,17 +74,19 @@ use crate::engine::cause::Cause;
 pub static ALL: &[&Cause] = &[
     // nothing to fix
     &transient_recovered::CAUSE,
+    &answers::CLIENT_DISCONNECTED,
+    &answers::FAULT_INJECTED,
+    &answers::RATE_LIMITED,
     // control plane reachability and identity
+    &istiod_unreachable::CAUSE,
+    &istiod_down::CAUSE,
+    &istiod_remote_misaddressed::CAUSE,
+    &istiod_remote_missing::CAUSE,
     &root_of_trust_mismatch::CAUSE,
     &trust_domain_mismatch::CAUSE,
     &san_mismatch::CAUSE,
     &workload_cert_expired::CAUSE,
     &clock_skew::CAUSE,
-    &cert_revoked::CAUSE,
-    &istiod_unreachable::CAUSE,
-    &istiod_down::CAUSE,
-    &istiod_remote_misaddressed::CAUSE,
-    &istiod_remote_missing::CAUSE,
     &ca_provider_unavailable::CAUSE,
     &sds_secret_missing::CAUSE,
     &jwt_invalid::CAUSE,
@@ -87,19 +95,20 @@ pub static ALL: &[&Cause] = &[
     &xds_rejected::CAUSE,
     &config_invalid::CAUSE,
     &resource_exhaustion::CAUSE,
+    &cert_revoked::CAUSE,
     // multicluster: discovery and gateways
+    &remote_secret_missing::CAUSE,
     &network_label_wrong::CAUSE,
     &pod_ip_unreachable::CAUSE,
     &endpoint_address_wrong::CAUSE,
+    &eastwest_gateway_no_address::CAUSE,
+    &eastwest_gateway_misconfigured::CAUSE,
     &crossnetwork_port_blocked::CAUSE,
     &stale_endpoint::CAUSE,
+    &locality_lb::CAUSE,
     &service_not_global::CAUSE,
     &eastwest_gateway_down::CAUSE,
     &dataplane_mode_mismatch::CAUSE,
-    &remote_secret_missing::CAUSE,
-    &eastwest_gateway_no_address::CAUSE,
-    &eastwest_gateway_misconfigured::CAUSE,
-    &locality_lb::CAUSE,
     // ambient
     &hbone_blocked::CAUSE,
     &ambient_capture_missing::CAUSE,
@@ -109,21 +118,42 @@ pub static ALL: &[&Cause] = &[
     &unsupported_feature::CAUSE,
     &waypoint_unavailable::CAUSE,
     // traffic policy and security policy
-    &client_cert_rejected::CAUSE,
-    &jwt_authn_failed::CAUSE,
     &authz_denied::CAUSE,
+    &policy::EXT_AUTHZ_FAILED,
+    &jwt_authn_failed::CAUSE,
     &plaintext_to_mtls_strict::CAUSE,
+    &policy::PLAINTEXT_TO_TLS_PORT,
+    &policy::TLS_TO_PLAINTEXT_PORT,
+    &client_cert_rejected::CAUSE,
+    &policy::PROTOCOL_MISMATCH,
     &injection_missing::CAUSE,
+    &routing::NO_ROUTE,
+    &routing::GATEWAY_CONFIG_MISSING,
+    &routing::SERVICE_ENTRY_MISSING,
+    &routing::EGRESS_BLOCKED,
+    &routing::CLUSTER_MISSING,
+    &routing::SUBSET_MISMATCH,
+    &policy::HEADER_LIMIT_EXCEEDED,
     &networkpolicy_blocked::CAUSE,
     // upstream and data path
+    &no_healthy_upstream::CAUSE,
+    &data_path::OUTLIER_EJECTED,
+    &data_path::CIRCUIT_BREAKER_OVERFLOW,
+    &data_path::UPSTREAM_NOT_LISTENING,
+    &data_path::UPSTREAM_CONNECT_TIMEOUT,
+    &data_path::UPSTREAM_CLOSED_CONNECTION,
+    &data_path::UPSTREAM_TIMEOUT,
+    &data_path::APP_ERROR,
+    &data_path::LISTENER_DRAIN,
+    &data_path::PROXY_DRAIN_TOO_SHORT,
+    &port_conflict::CAUSE,
     &wasm_failure::CAUSE,
     &iptables_failure::CAUSE,
-    &port_conflict::CAUSE,
     // Kubernetes, DNS, network
-    &dns_failure::CAUSE,
     &webhook_unreachable::CAUSE,
     &webhook_cert_untrusted::CAUSE,
     &webhook_stale::CAUSE,
+    &dns_failure::CAUSE,
     &node_network_broken::CAUSE,
     &mtu_blackhole::CAUSE,
     &conntrack_problem::CAUSE,

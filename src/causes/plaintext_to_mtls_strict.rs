@@ -5,8 +5,8 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat, Push};
 use meshwhy_parsers::ztunnel::ConnectionWhat;
 
-use super::tunnel;
-use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use super::{policy, requests, tunnel};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
 /// The cause.
@@ -22,10 +22,19 @@ pub static CAUSE: Cause = Cause {
                 gave them.",
     remedy: "Bring {from} into the mesh, or set PERMISSIVE for {to} (or for that port) until it is.",
     verify: "kubectl get peerauthentication -A",
-    explains: &[("authz-denied", crate::engine::cause::Within::Token)],
-    hits: &["ambient-strict-refuses-plaintext"],
-    near_misses: &["ambient-policy-denies"],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Policy, 5, decision)],
+    explains: &[
+        ("authz-denied", Within::Token),
+        ("upstream-closed-connection", Within::Token),
+        ("app-error", Within::Token),
+    ],
+    hits: &["ambient-strict-refuses-plaintext", "plaintext-meets-strict", "scraper-calls-pod-address"],
+    near_misses: &["ambient-policy-denies", "gateway-without-that-host", "app-closes-connection"],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::plain_to_strict)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::plain_to_strict)),
+        Rule::after(Kind::Policy, 5, decision),
+    ],
 };
 
 /// Whether a policy key is one that istiod makes out of a PeerAuthentication.

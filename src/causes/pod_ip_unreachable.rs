@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 
-use super::{saved, tunnel};
+use super::{data_path, requests, saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -27,6 +27,10 @@ pub static CAUSE: Cause = Cause {
     hits: &["ambient-flat-network-no-route"],
     near_misses: &["ambient-same-network-name", "hbone-port-blocked"],
     rules: &[Rule::Mesh(one_label), Rule::after(Kind::Connection, 5, connection)],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::foreign_pod)),
+    ],
 };
 
 /// Reads a ztunnel connect to a pod of another cluster on the same network.

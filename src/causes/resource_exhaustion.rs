@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::state::State;
 
-use super::control_link;
+use super::{control_link, data_path, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -31,7 +31,12 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["node-out-of-inotify-instances"],
     near_misses: &["control-plane-port-dropped"],
-    rules: &[Rule::on(Kind::Exhausted, judge), Rule::on(Kind::Process, judge_killed), Rule::Mesh(judge_pods)],
+    rules: &[
+        Rule::on(Kind::Exhausted, judge),
+        Rule::on(Kind::Process, judge_killed),
+        Rule::Mesh(judge_pods),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::overloaded)),
+    ],
 };
 
 fn judge(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::{Fault, What, meaning};
 use meshwhy_parsers::event::{Event, Fact, Kind, Side};
 use meshwhy_parsers::origin::Role;
 
-use super::{ambient_path, control_link};
+use super::{ambient_path, control_link, policy, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -30,14 +30,24 @@ pub static CAUSE: Cause = Cause {
         ("sds-secret-missing", Within::File),
         ("ztunnel-not-ready", Within::File),
         ("jwt-invalid", Within::File),
+        ("app-error", Within::Token),
+        ("upstream-closed-connection", Within::Token),
+        ("no-healthy-upstream", Within::Token),
+        ("outlier-ejected", Within::Token),
     ],
-    hits: &["second-control-plane-with-its-own-root", "ambient-roots-differ"],
-    near_misses: &["gateway-refuses-a-client-certificate"],
+    hits: &["second-control-plane-with-its-own-root", "ambient-roots-differ", "roots-differ"],
+    near_misses: &[
+        "gateway-refuses-a-client-certificate",
+        "outside-server-wants-client-cert",
+        "expired-workload-certificate",
+    ],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Handshake, 5, handshake),
         Rule::after(Kind::Connection, 5, ambient_path::roots_differ),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::roots_differ)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::roots_differ)),
     ],
 };
 

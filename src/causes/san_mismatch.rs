@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 
-use super::{trust_domain_mismatch, tunnel};
+use super::{policy, requests, trust_domain_mismatch, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -26,7 +26,11 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["gateway-with-another-identity"],
     near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::wrong_identity)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::wrong_identity)),
+    ],
 };
 
 /// Reads a ztunnel handshake that failed over the peer's name.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{CertificateWhat, Event, Fact, Kind, Process};
 use meshwhy_parsers::state::State;
 
-use super::control_link;
+use super::{control_link, policy, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -28,6 +28,7 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Certificate, 5, judge_missing),
         Rule::after(Kind::Process, 5, judge_waiting),
         Rule::Mesh(judge_mounts),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::no_secret)),
     ],
 };
 

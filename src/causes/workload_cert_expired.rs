@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 use meshwhy_parsers::ztunnel::{Connection, Direction};
 
-use super::tunnel;
+use super::{policy, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -24,9 +24,13 @@ pub static CAUSE: Cause = Cause {
              (its CA lines of the last day).",
     verify: "istioctl ztunnel-config certificates | grep {who}",
     explains: &[],
-    hits: &["ambient-certificate-expired"],
-    near_misses: &["ambient-clock-behind", "ambient-roots-differ"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    hits: &["ambient-certificate-expired", "expired-workload-certificate"],
+    near_misses: &["ambient-clock-behind", "ambient-roots-differ", "roots-differ"],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::certificate_expired)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::certificate_expired)),
+    ],
 };
 
 /// Reads a ztunnel handshake that failed over an expired certificate, on either side.
