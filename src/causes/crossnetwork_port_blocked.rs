@@ -7,9 +7,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
-use super::{data_path, requests, tunnel};
 use super::{saved, tunnel};
-use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -36,10 +34,6 @@ pub static CAUSE: Cause = Cause {
     hits: &["gateway-port-black-holed"],
     near_misses: &["gateway-refuses-15008", "hbone-port-blocked"],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::on(Kind::Request, request), Rule::Mesh(probes)],
-    rules: &[
-        Rule::after(Kind::Connection, 5, connection),
-        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::gateway_times_out)),
-    ],
 };
 
 /// Reads a ztunnel connect to a gateway that timed out.

@@ -417,29 +417,6 @@ pub(super) fn no_endpoint(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     })
 }
 
-/// For `crossnetwork-port-blocked`: connects to another network's gateway that vanish.
-pub(super) fn gateway_times_out(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
-    let upstream = seen.request.upstream.as_ref().filter(|_| seen.to_eastwest_gateway())?;
-    let slow_failure = seen.sign == Sign::ConnectFailed && seen.took_long();
-    let vanished = matches!(seen.sign, Sign::ConnectTimedOut | Sign::HostUnreachable) || slow_failure;
-    vanished.then(|| {
-        seen.fill(Verdict::likely(&upstream.to_string()), "connects to the other network's gateway get no answer")
-            .slot("network", "the other network")
-            .says("{addr}, the way into the other network, does not answer: its port is blocked on the way")
-    })
-}
-
-/// For `eastwest-gateway-down`: another network's gateway that refuses.
-pub(super) fn gateway_refuses(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
-    let upstream = seen.request.upstream.as_ref().filter(|_| seen.to_eastwest_gateway())?;
-    let quick_failure = seen.sign == Sign::ConnectFailed && !seen.took_long();
-    (seen.sign == Sign::Refused || quick_failure).then(|| {
-        seen.fill(Verdict::likely(&upstream.to_string()), "the other network's gateway refuses the connection")
-            .slot("network", "the other network")
-            .says("{addr}, the way into the other network, refuses connections: nothing serves that port")
-    })
-}
-
 /// For `pod-ip-unreachable`: a pod of another cluster, dialled directly.
 pub(super) fn foreign_pod(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let failed =

@@ -7,7 +7,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
-use super::{data_path, requests, saved, tunnel};
+use super::{saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -30,7 +30,6 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::Request, request),
         Rule::Mesh(pods),
         Rule::Mesh(probes),
-        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::gateway_refuses)),
     ],
 };
 

@@ -26,8 +26,8 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["ambient-flat-network-no-route"],
     near_misses: &["ambient-same-network-name", "hbone-port-blocked"],
-    rules: &[Rule::Mesh(one_label), Rule::after(Kind::Connection, 5, connection)],
     rules: &[
+        Rule::Mesh(one_label),
         Rule::after(Kind::Connection, 5, connection),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::foreign_pod)),
     ],
