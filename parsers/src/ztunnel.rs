@@ -746,6 +746,10 @@ const KNOWN: &[&str] = &[
     "bound to ",
     "accepted connection",
     "fetch cert",
+    "creating ztunnel self-proxy listener",
+    "workload proxy manager: drain requested",
+    "dns server drained",
+    "Starting ztunnel inbound listener",
 ];
 
 fn known<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

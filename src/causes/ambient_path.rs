@@ -26,11 +26,10 @@ pub fn roots_differ(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         if !is_root(far_fault) {
             return None;
         }
-        return Some(
-            between(view, event, connection)
-                .because(far_event, "this side refuses the other one's certificate: its root is not trusted")
-                .because(event, "the other end of the same connection"),
-        );
+        let verdict = between(view, event, connection)
+            .because(far_event, "this side refuses the other one's certificate: its root is not trusted")
+            .because(event, "the other end of the same connection");
+        return Some(with_roots(view, verdict));
     }
     // The caller knows both ends; the server's line takes its names.
     let (named_event, named) = match far {
@@ -48,14 +47,14 @@ pub fn roots_differ(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     if let Some((far_event, _)) = far {
         verdict = verdict.because(far_event, "the other end of the same connection");
     }
-    Some(verdict)
+    Some(with_roots(view, verdict))
 }
 
 fn is_root(fault: &What) -> bool {
     matches!(fault, What::UnknownAuthority | What::SameNameOtherKey)
 }
 
-/// A verdict about the two sides of a connection, with their roots where dumps show them.
+/// A verdict about the two sides of a connection.
 fn between(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Verdict {
     let own = tunnel::own_cluster(view, event);
     let far = match connection.direction {
@@ -63,7 +62,7 @@ fn between(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Verd
         Direction::Inbound => String::new(),
     };
     let pair = tunnel::pair(&own, &far);
-    let mut verdict = Verdict::certain(&pair)
+    let verdict = Verdict::certain(&pair)
         .says("{pair} do not trust each other's roots: calls to {to} fail in the TLS handshake")
         .slot("pair", &pair)
         .slot("to", tunnel::destination(connection))
@@ -71,14 +70,25 @@ fn between(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Verd
         .slot("other", if far.is_empty() { "the other side" } else { &far })
         .token(tunnel::dialled(connection))
         .token(tunnel::destination(connection));
-    let dumps: Vec<_> = view.dumps().filter(|(_, dump)| *dump.cluster == *own || *dump.cluster == *far).collect();
-    for (document, dump) in &dumps {
-        if let Some(root) = roots(dump).first() {
-            let quote = format!("cluster {} root SHA-256 {}", dump.cluster, short(root));
-            verdict = verdict.because_quote(document, &quote, "the root this side holds");
-        }
+    if far.is_empty() { verdict.cluster(&own) } else { verdict.cluster(&own).cluster(&far) }
+}
+
+/// Adds the roots of the sides whose dumps are at hand: equal ones speak against it.
+fn with_roots(view: &View<'_>, mut verdict: Verdict) -> Verdict {
+    let sides: Vec<_> = view
+        .dumps()
+        .filter(|(_, dump)| verdict.clusters.iter().any(|cluster| **cluster == *dump.cluster))
+        .filter_map(|(document, dump)| Some((document, dump, *roots(dump).first()?)))
+        .collect();
+    let all_equal = sides.len() > 1 && sides.iter().all(|(_, _, root)| *root == sides[0].2);
+    for (document, dump, root) in sides {
+        let quote = format!("cluster {} root SHA-256 {}", dump.cluster, short(root));
+        verdict = match all_equal {
+            true => verdict.against_quote(document, &quote, "both sides hold this root now"),
+            false => verdict.because_quote(document, &quote, "the root this side holds"),
+        };
     }
-    if far.is_empty() { verdict } else { verdict.cluster(&far) }
+    verdict
 }
 
 /// The fingerprints of a dump's roots, each once.
@@ -104,7 +114,7 @@ fn unsigned(view: &View<'_>, event: &Arc<Event>, fault: &What) -> Option<Verdict
         _ => return None,
     };
     let verdict = Verdict::certain(control_link::cluster_of(event))
-        .slot("who", control_link::speaker(event))
+        .slot("who", format!("ztunnel of {}", control_link::cluster_of(event)))
         .slot("other", "the CA it asks")
         .slot("reason", "its certificate does not end in a trusted root")
         .because(told, "the certificate of the control plane or CA does not end in a trusted root");
@@ -343,12 +353,12 @@ pub fn own_port_dialled(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     };
     recursive.then_some(())?;
     let port = connection.hbone.as_ref().or(connection.dst.addr.as_ref()).map_or(0, |addr| addr.port);
-    let why = format!("{} dials it, but it is one of ztunnel's own ports in every pod", tunnel::source(connection));
     Some(
         Verdict::likely("ports of ztunnel")
-            .slot("port", format!("port {port}"))
+            .says("{from} dials port {number}, which is ztunnel's own in every pod")
+            .slot("from", tunnel::source(connection))
+            .slot("port", port)
             .slot("number", port)
-            .slot("why", why)
             .token(tunnel::dialled(connection))
             .because(event, "the target is a port that ztunnel listens on itself"),
     )

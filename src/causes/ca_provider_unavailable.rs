@@ -44,8 +44,9 @@ fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             (verdict, first_line(text).to_string())
         }
         (CertificateWhat::Failed(fault) | CertificateWhat::RenewalFailed(fault), Side::Client) => {
-            if control_link::told_better(view, event).is_some() {
-                return None;
+            if let Some(better) = control_link::told_better(view, event) {
+                // One line of the same log names the reason for all of them.
+                return (better.fact.kind() == Kind::Certificate).then(|| judge(view, better))?;
             }
             let (way, _) = control_link::failure(event)?;
             let by_ca = matches!(fault.what, What::ServerError | What::Forbidden { .. } | What::NoSuchType(_));

@@ -138,7 +138,7 @@ fn without_state(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -
 
 /// An endpoint of another network was picked, and no gateway is known for that network.
 fn no_gateway(view: &View<'_>, event: &Arc<Event>, uid: &str) -> Option<Verdict> {
-    const SAYS: &str = "{other} has no usable gateway for {pair}: its endpoint {addr} was picked and cannot be reached";
+    const SAYS: &str = "no gateway of {other} is known in {own}: its endpoint {addr} is picked and cannot be reached";
     if let Some((document, dump)) = view.dump_for(event) {
         let workload = tunnel::workload_by_uid(dump, uid)?;
         if *workload.network == *dump.network || !workload.gateway.is_empty() {
@@ -223,7 +223,7 @@ fn endpoints_without_gateway(view: &View<'_>, event: &Arc<Event>, vip: &str) -> 
             &first.cluster,
             &service.hostname,
         )
-        .says("{other} has no usable gateway for {pair}: the endpoints of {addr} cannot be reached")
+        .says("no gateway of {other} is known in {own}: the endpoints of {addr} cannot be reached")
         .because(event, "no endpoint of the service can be used")
         .because_quote(
             document,

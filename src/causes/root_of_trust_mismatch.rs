@@ -53,10 +53,19 @@ pub static CAUSE: Cause = Cause {
 
 /// Reads a failure on a proxy's way to its control plane.
 fn control_plane(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
-    let (_, fault) = control_link::failure(event)?;
-    let verdict = by_fault(fault, event, "istiod", control_link::cluster_of(event))?;
-    let address = control_link::control_plane(view, event);
-    Some(verdict.slot("who", control_link::speaker(event)).slot("other", format!("istiod at {address}")).token(address))
+    // Where a line only says that the connection failed, another one of the same log may name the reason.
+    let told = control_link::told_better(view, event).unwrap_or(event);
+    let (way, fault) = control_link::failure(told)?;
+    let verdict = by_fault(fault, told, "istiod", control_link::cluster_of(event))?;
+    let address = control_link::control_plane(view, told);
+    let (who, other) = match event.signature.is_some_and(|name| name.starts_with("ztunnel-")) {
+        true if way == control_link::Way::Signing => {
+            (format!("ztunnel of {}", control_link::cluster_of(event)), "the CA it asks".to_string())
+        }
+        true => (format!("ztunnel of {}", control_link::cluster_of(event)), format!("istiod at {address}")),
+        false => (control_link::speaker(event).to_string(), format!("istiod at {address}")),
+    };
+    Some(verdict.slot("who", who).slot("other", other).token(address))
 }
 
 /// Reads a TLS error of a sidecar; at a gateway the other end is no member of the mesh.

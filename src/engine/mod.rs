@@ -541,7 +541,12 @@ fn merge(into: &mut Finding, from: Finding) {
 
 fn add_evidence(into: &mut Vec<Evidence>, from: Vec<Evidence>) {
     for evidence in from {
-        let known = into.iter().any(|other| other.shows == evidence.shows && other.quote == evidence.quote);
+        // A line is quoted once, whatever else it shows; of a document every part counts.
+        let is_line = evidence.event.number > 0;
+        let known = into.iter().any(|other| {
+            other.quote == evidence.quote
+                && (other.shows == evidence.shows || is_line && other.place() == evidence.place())
+        });
         if into.len() < EVIDENCE_MAX && !known {
             into.push(evidence);
         }
