@@ -3,8 +3,8 @@
 use crate::access::{ClusterName, Request};
 use crate::errors::What;
 use crate::event::{
-    About, CertificateWhat, Cni, Event, Fact, Network, PeerWhat, Process, RemoteWhat, StreamWhat, Symptom, Thing,
-    Trust, Webhook,
+    About, CertificateWhat, Cni, Event, Fact, Network, PeerWhat, Process, RefusedWhy, RemoteWhat, StreamWhat, Symptom,
+    Thing, Trust, Webhook,
 };
 use crate::origin::Origin;
 use crate::state::State;
@@ -56,13 +56,13 @@ pub(crate) fn about(event: &Event) -> About {
                 RemoteWhat::Rejected(fault) | RemoteWhat::TokenReviewFailed(fault) => {
                     failed(thing, Thing::named(&["rejected", &format!("{:?}", fault.what)]))
                 }
+                // A relist or a retried conflict is how watches work.
+                RemoteWhat::Watch { fault, .. } if fault.what == What::Benign => About::default(),
                 RemoteWhat::Watch { fault, .. } => {
                     failed(thing, Thing::named(&["watch", &format!("{:?}", fault.what)]))
                 }
                 RemoteWhat::SyncTimedOut | RemoteWhat::Omitted => failed(thing, Thing::named(&["sync"])),
-                RemoteWhat::Duplicate | RemoteWhat::UnknownToUs { .. } | RemoteWhat::OverwritesLocal => {
-                    failed(thing, Thing::named(&["identity"]))
-                }
+                RemoteWhat::Duplicate | RemoteWhat::UnknownToUs { .. } => failed(thing, Thing::named(&["identity"])),
                 _ => About::default(),
             }
         }
@@ -72,6 +72,24 @@ pub(crate) fn about(event: &Event) -> About {
                 PeerWhat::Connected => worked(vec![thing]),
                 PeerWhat::Stopped => About::default(),
                 PeerWhat::Disconnected(fault) => failed(thing, Thing::named(&[&format!("{:?}", fault.what)])),
+            }
+        }
+        Fact::ClientRefused(refused) => {
+            // Clients of one cluster are refused alike; a client that claims nothing is known by its address.
+            let host = refused.peer.as_ref().map(|peer| &*peer.host).unwrap_or("");
+            let who = refused.cluster.as_deref().unwrap_or(host);
+            let thing = Thing::named(&["client", &origin.cluster, who]);
+            match &refused.why {
+                // A scanner, a probe or a plain client: nothing of the mesh fails.
+                RefusedWhy::NoCredential => About::default(),
+                RefusedWhy::UnknownCluster { .. } => failed(thing, Thing::named(&["unknown cluster"])),
+                RefusedWhy::Token(_) => failed(thing, Thing::named(&["token"])),
+                RefusedWhy::ReviewFailed(fault) => {
+                    failed(thing, Thing::named(&["review", &format!("{:?}", fault.what)]))
+                }
+                RefusedWhy::Identity(_) => failed(thing, Thing::named(&["identity"])),
+                RefusedWhy::Impersonation(_) => failed(thing, Thing::named(&["impersonation"])),
+                RefusedWhy::Other(_) => failed(thing, Thing::named(&["other"])),
             }
         }
         Fact::Certificate(certificate) => {

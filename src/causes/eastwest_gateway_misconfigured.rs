@@ -27,9 +27,14 @@ pub static CAUSE: Cause = Cause {
         ("upstream-connect-timeout", Within::Mesh),
         ("network-label-wrong", Within::Mesh),
     ],
-    hits: &["gateway-without-mesh-port"],
-    near_misses: &["gateway-address-pending", "crossnetwork-port-filtered"],
-    rules: &[Rule::on(Kind::Network, named_by_istiod), Rule::Mesh(service_ports), Rule::Mesh(not_exposed)],
+    hits: &["gateway-without-mesh-port", "gateway-class-not-installed"],
+    near_misses: &["gateway-address-pending", "crossnetwork-port-filtered", "gateway-came-later"],
+    rules: &[
+        Rule::on(Kind::Network, named_by_istiod),
+        Rule::after(Kind::Network, 30, network_without_gateway),
+        Rule::Mesh(service_ports),
+        Rule::Mesh(not_exposed),
+    ],
 };
 
 fn named(verdict: Verdict, gateway: &str, why: &str) -> Verdict {
@@ -40,6 +45,19 @@ fn named(verdict: Verdict, gateway: &str, why: &str) -> Verdict {
 fn named_by_istiod(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Network(network) = &event.fact else { return None };
     let (gateway, why) = match network {
+        // Only the label's value is wrong: istiod says so and takes 15443.
+        Network::GatewayPortMissing(gateway) if event.text.contains("defaulting to") => {
+            let why = "its label networking.istio.io/gatewayPort is no number, so 15443 is assumed";
+            return Some(
+                named(Verdict::likely(gateway), gateway, why).because(event, "istiod cannot read the gateway's port"),
+            );
+        }
+        // Other controllers bring classes of their own, which istiod need not know.
+        Network::ClassMissing { class, gateway }
+            if CLASSES.contains(&&**class) || saved::is_east_west(gateway, class) =>
+        {
+            (gateway, "its class is not installed, so istiod ignores it")
+        }
         Network::GatewayPortMissing(gateway) => (gateway, "its Service offers neither 15443 nor 15008"),
         Network::NoListeners(gateway) if saved::is_east_west(gateway, "") => {
             (gateway, "no Gateway object selects it, so it has no listener")
@@ -54,6 +72,32 @@ fn named_by_istiod(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         verdict = verdict.because(empty, "and istiod knows no gateway at all");
     }
     Some(verdict)
+}
+
+/// Classes of gateways between clusters.
+const CLASSES: [&str; 2] = ["istio-east-west", "istio-remote"];
+
+/// istiod knows no gateway for a network, and no line says why.
+fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Network(Network::NoGateway(network)) = &event.fact else { return None };
+    if gateways_came(view, event) {
+        return None;
+    }
+    Some(
+        named(Verdict::possible(network), network, "istiod knows no gateway for this network")
+            .because(event, "istiod leaves the network's workloads out because it has no gateway")
+            .settle_by("kubectl get svc -A -l topology.istio.io/network -o wide"),
+    )
+}
+
+/// Whether the list of gateways changed after this complaint, which was then of the start-up.
+pub fn gateways_came(view: &View<'_>, complaint: &Arc<Event>) -> bool {
+    let Some(known) = view.repeats(complaint) else { return false };
+    view.known(Kind::Network).any(|other| {
+        other.first.fact == Fact::Network(Network::GatewaysChanged)
+            && other.first.origin.file == complaint.origin.file
+            && other.last_ordinal > known.last_ordinal
+    })
 }
 
 /// A labelled Service without a port that crosses networks.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, Network};
 use meshwhy_parsers::state::State;
 
+use super::eastwest_gateway_misconfigured::gateways_came;
 use super::saved;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -32,13 +33,19 @@ pub static CAUSE: Cause = Cause {
         ("crossnetwork-port-blocked", Within::Mesh),
         ("ambient-capture-missing", Within::Mesh),
     ],
-    hits: &["gateway-address-pending", "gateway-api-not-programmed"],
-    near_misses: &["network-label-missing", "gateway-without-mesh-port"],
+    hits: &[
+        "gateway-address-pending",
+        "gateway-api-not-programmed",
+        "gateway-host-unresolved",
+        "network-without-gateway",
+    ],
+    near_misses: &["network-label-missing", "gateway-without-mesh-port", "gateway-came-later"],
     rules: &[
         Rule::Mesh(service_pending),
         Rule::Mesh(gateway_unprogrammed),
         Rule::Mesh(load_balancer_failed),
         Rule::on(Kind::Network, host_name),
+        Rule::after(Kind::Network, 30, network_without_gateway),
     ],
 };
 
@@ -122,8 +129,27 @@ fn load_balancer_failed(view: &View<'_>) -> Vec<Verdict> {
         .collect()
 }
 
-fn host_name(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+/// istiod knows no gateway for a network; without state an address that never came is the most frequent reason.
+fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Network(Network::NoGateway(network)) = &event.fact else { return None };
+    if gateways_came(view, event) {
+        return None;
+    }
+    Some(
+        named(Verdict::possible(network), "", "istio-eastwestgateway")
+            .says("istiod knows no gateway for network {network}: perhaps its east-west gateway has no address")
+            .slot("network", network)
+            .token(network)
+            .because(event, "istiod leaves the network's workloads out because it has no gateway")
+            .settle_by("kubectl get svc -A -l topology.istio.io/network -o wide"),
+    )
+}
+
+fn host_name(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Network(Network::HostnameUnresolved(host)) = &event.fact else { return None };
+    if gateways_came(view, event) {
+        return None;
+    }
     Some(
         named(Verdict::certain(host), "", "istio-eastwestgateway")
             .says("the host name {host} of an east-west gateway does not resolve where istiod runs")

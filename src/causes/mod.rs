@@ -38,11 +38,19 @@ mod network_label_wrong;
 mod networkpolicy_blocked;
 mod no_healthy_upstream;
 mod node_network_broken;
+mod peering_disconnected;
 mod plaintext_to_mtls_strict;
 mod pod_ip_unreachable;
 mod policy;
 mod port_conflict;
 mod probe_blocked;
+mod remote_api;
+mod remote_api_cert_untrusted;
+mod remote_api_forbidden;
+mod remote_api_unauthorized;
+mod remote_api_unreachable;
+mod remote_cluster_dark;
+mod remote_secret_invalid;
 mod remote_secret_missing;
 mod requests;
 mod resource_exhaustion;
@@ -98,6 +106,13 @@ pub static ALL: &[&Cause] = &[
     &cert_revoked::CAUSE,
     // multicluster: discovery and gateways
     &remote_secret_missing::CAUSE,
+    &remote_secret_invalid::CAUSE,
+    &remote_api_unreachable::CAUSE,
+    &remote_api_unauthorized::CAUSE,
+    &remote_api_forbidden::CAUSE,
+    &remote_api_cert_untrusted::CAUSE,
+    &peering_disconnected::CAUSE,
+    &remote_cluster_dark::CAUSE,
     &network_label_wrong::CAUSE,
     &pod_ip_unreachable::CAUSE,
     &endpoint_address_wrong::CAUSE,

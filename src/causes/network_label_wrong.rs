@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Addr, Event, Kind};
+use meshwhy_parsers::event::{Addr, Event, Fact, Kind, Network, Remote, RemoteWhat};
 use meshwhy_parsers::state::{State, ZtunnelDump};
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
@@ -36,9 +36,20 @@ pub static CAUSE: Cause = Cause {
         ("no-healthy-upstream", Within::Token),
         ("upstream-connect-timeout", Within::Token),
     ],
-    hits: &["ambient-same-network-name", "ambient-no-gateway-for-network", "ambient-network-env-differs"],
-    near_misses: &["hbone-port-blocked", "ambient-pod-gone", "ambient-flat-network-no-route"],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::Mesh(labels), Rule::Mesh(endpoints)],
+    hits: &[
+        "ambient-same-network-name",
+        "ambient-no-gateway-for-network",
+        "ambient-network-env-differs",
+        "system-namespace-without-network",
+        "two-clusters-one-network",
+    ],
+    near_misses: &["hbone-port-blocked", "ambient-pod-gone", "ambient-flat-network-no-route", "network-label-late"],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::after(Kind::Network, 30, named_by_istiod),
+        Rule::Mesh(labels),
+        Rule::Mesh(endpoints),
+    ],
 };
 
 /// Reads a failed ztunnel connection.
@@ -231,6 +242,61 @@ fn endpoints_without_gateway(view: &View<'_>, event: &Arc<Event>, vip: &str) -> 
             "its endpoint lives on another network and has no gateway",
         ),
     )
+}
+
+/// istiod: a cluster without a network, two workloads with one address, an unusable meshNetworks.
+fn named_by_istiod(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Network(network) = &event.fact else { return None };
+    match network {
+        Network::NoLabel(cluster) => {
+            let starting = event.text.contains("assigned yet");
+            // While a cluster is read for the first time its namespace is not known yet.
+            if starting && synced_later(view, event, cluster) {
+                return None;
+            }
+            let lasts = !starting || view.repeats(event).is_some_and(|known| known.count > 2 && !view.stopped(known));
+            let verdict = if lasts { Verdict::certain(cluster) } else { Verdict::possible(cluster) };
+            Some(
+                named(verdict, cluster, "", "")
+                    .says("istio-system of {own} carries no topology.istio.io/network, so istiod leaves its workloads out")
+                    .token(cluster)
+                    .cluster(cluster)
+                    .because(event, "istiod knows no network for the cluster")
+                    .settle_by(format!("kubectl --context {cluster} get ns istio-system -L topology.istio.io/network")),
+            )
+        }
+        Network::SharedAddress(whose) => {
+            // One workload key from two clusters also fits one cluster ID that is used twice.
+            let twice = event.text.contains("Duplicate workloadinfos");
+            let verdict = if twice { Verdict::possible(whose) } else { Verdict::likely(whose) };
+            Some(
+                named(verdict, "two clusters", "", whose)
+                    .says(
+                        "two workloads share one address on one network ({addr}): two separate networks carry one name",
+                    )
+                    .because(event, "one address belongs to two workloads of one network")
+                    .settle_by("kubectl get ns istio-system -L topology.istio.io/network, in every cluster"),
+            )
+        }
+        Network::MeshNetworksInvalid(text) => Some(
+            named(Verdict::likely(text), "meshNetworks", "", "")
+                .says("a part of meshNetworks is unusable: {reason}")
+                .slot("reason", super::remote_api::shortened(text))
+                .because(event, "istiod cannot use a part of meshNetworks"),
+        ),
+        _ => None,
+    }
+}
+
+/// Whether the cluster was read after this line, which was then of the start-up.
+fn synced_later(view: &View<'_>, complaint: &Arc<Event>, cluster: &str) -> bool {
+    let Some(complaint) = view.repeats(complaint) else { return false };
+    view.known(Kind::Remote).any(|known| match &known.first.fact {
+        Fact::Remote(Remote { cluster: of, what: RemoteWhat::Synced, .. }) => {
+            **of == *cluster && known.last_ordinal > complaint.last_ordinal
+        }
+        _ => false,
+    })
 }
 
 fn subject(own: &str, other: &str) -> String {

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::{Fault, What, meaning};
-use meshwhy_parsers::event::{Event, Fact, Kind, Side};
+use meshwhy_parsers::event::{Event, Fact, Kind, PeerWhat, Remote, RemoteWhat, Side, Trust};
 use meshwhy_parsers::origin::Role;
 
+use super::peering_disconnected::peer_cluster;
+use super::remote_api::shortened;
 use super::{ambient_path, control_link, policy, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -30,16 +32,27 @@ pub static CAUSE: Cause = Cause {
         ("sds-secret-missing", Within::File),
         ("ztunnel-not-ready", Within::File),
         ("jwt-invalid", Within::File),
+        ("peering-disconnected", Within::Token),
+        ("san-mismatch", Within::Token),
+        ("client-cert-rejected", Within::Token),
         ("app-error", Within::Token),
         ("upstream-closed-connection", Within::Token),
         ("no-healthy-upstream", Within::Token),
         ("outlier-ejected", Within::Token),
     ],
-    hits: &["second-control-plane-with-its-own-root", "ambient-roots-differ", "roots-differ"],
+    hits: &[
+        "second-control-plane-with-its-own-root",
+        "ambient-roots-differ",
+        "roots-differ",
+        "peer-unknown-authority",
+        "two-self-signed-clusters",
+    ],
     near_misses: &[
         "gateway-refuses-a-client-certificate",
         "outside-server-wants-client-cert",
         "expired-workload-certificate",
+        "remote-api-ca-not-in-secret",
+        "two-plugged-in-clusters",
     ],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),
@@ -48,6 +61,8 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Connection, 5, ambient_path::roots_differ),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::roots_differ)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::roots_differ)),
+        Rule::after(Kind::Peer, 5, peer_link),
+        Rule::Mesh(roots),
     ],
 };
 
@@ -91,4 +106,101 @@ fn by_fault(fault: &Fault, event: &Arc<Event>, other: &str, subject: &str) -> Op
         _ => return None,
     };
     Some(verdict.slot("reason", meaning(&fault.what)))
+}
+
+/// The link between control planes: `remote error: tls: unknown certificate authority`.
+fn peer_link(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Peer(peer) = &trigger.fact else { return None };
+    let PeerWhat::Disconnected(fault) = &peer.what else { return None };
+    // A Go peer says `bad certificate` of every fault: another trust domain fits as well as another root.
+    let vague = fault.what == What::BadCertificate;
+    if !matches!(fault.what, What::UnknownAuthority | What::SameNameOtherKey) && !vague {
+        return None;
+    }
+    let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster);
+    let other = peer_cluster(&peer.target);
+    let shows = match fault.by_peer {
+        true => "the peer refuses our certificate: it does not know the authority that signed it",
+        false => "we refuse the peer's certificate: we do not know the authority that signed it",
+    };
+    let subject = pair(local, other);
+    let mut verdict = if vague { Verdict::likely(&subject) } else { Verdict::certain(&subject) };
+    verdict = verdict
+        .slot("who", local)
+        .slot("other", other)
+        .slot("reason", shortened(&fault.text))
+        .token(other)
+        .cluster(other)
+        .because(trigger, shows);
+    for digest in different_digests(view) {
+        verdict = verdict.because(digest, "the SHA-256 sums of the two roots differ");
+    }
+    Some(verdict)
+}
+
+/// The same name for both directions.
+fn pair(a: &str, b: &str) -> String {
+    if a <= b { format!("{a} and {b}") } else { format!("{b} and {a}") }
+}
+
+/// The roots of two clusters as tools printed them, where they differ.
+fn different_digests<'w>(view: &View<'w>) -> Vec<&'w Arc<Event>> {
+    let digests: Vec<(&Arc<Event>, &str, &str)> = view
+        .events(Kind::Trust)
+        .filter_map(|event| match &event.fact {
+            Fact::Trust(Trust::RootDigest { cluster, digest }) => Some((event, &**cluster, &**digest)),
+            _ => None,
+        })
+        .collect();
+    let Some((first, cluster, digest)) = digests.first() else { return Vec::new() };
+    let other = digests.iter().find(|(_, of, sum)| of != cluster && sum != digest);
+    other.map_or_else(Vec::new, |(second, _, _)| vec![*first, *second])
+}
+
+/// Roots that cannot be one: two sums that differ, or two clusters of one mesh that each made a root of their own.
+fn roots(view: &View<'_>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if let [first, second] = different_digests(view)[..]
+        && let (Fact::Trust(Trust::RootDigest { cluster: a, .. }), Fact::Trust(Trust::RootDigest { cluster: b, .. })) =
+            (&first.fact, &second.fact)
+    {
+        let verdict = Verdict::certain(&pair(a, b))
+            .slot("who", a)
+            .slot("other", b)
+            .slot("reason", "the SHA-256 sums of their roots differ")
+            .token(a)
+            .token(b)
+            .because(first, "the root of one cluster")
+            .because(second, "the root of the other is not the same");
+        verdicts.push(verdict);
+    }
+    let own_roots: Vec<(&Arc<Event>, String)> = view
+        .events(Kind::Trust)
+        .filter(|event| event.fact == Fact::Trust(Trust::SelfSigned))
+        .map(|event| (event, view.own_id(event).unwrap_or(&event.origin.cluster).to_string()))
+        .collect();
+    for (first, a) in &own_roots {
+        let Some((second, b)) = own_roots.iter().find(|(_, b)| b > a) else { continue };
+        // Two meshes side by side may well have a root each; two that read each other's endpoints may not.
+        let joined = view.events(Kind::Remote).find(|event| match &event.fact {
+            Fact::Remote(Remote { cluster, what: RemoteWhat::Added | RemoteWhat::Synced, .. }) => {
+                let local = view.own_id(event).unwrap_or(&event.origin.cluster);
+                (local == a && **cluster == **b) || (local == b && **cluster == **a)
+            }
+            _ => false,
+        });
+        let Some(joined) = joined else { continue };
+        let verdict = Verdict::likely(&pair(a, b))
+            .slot("who", a)
+            .slot("other", b)
+            .slot("reason", "each istiod signs with a root it made itself")
+            .token(a)
+            .token(b)
+            .because(first, "one istiod signs with a root of its own")
+            .because(second, "and so does the other")
+            .because(joined, "though one reads the other's endpoints, so their workloads will meet");
+        verdicts.push(verdict);
+        break;
+    }
+    verdicts
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::event::{Event, Fact, Kind, Trust};
 use meshwhy_parsers::ztunnel::{Connection, Direction};
 
 use super::tunnel;
@@ -24,9 +24,9 @@ pub static CAUSE: Cause = Cause {
              proxies so that they get new certificates.",
     verify: "kubectl get configmap istio -n istio-system -o yaml | grep -A3 -i trustDomain",
     explains: &[("san-mismatch", Within::Token)],
-    hits: &["ambient-trust-domains-differ"],
-    near_misses: &["ambient-roots-differ", "gateway-with-another-identity"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    hits: &["ambient-trust-domains-differ", "istiod-foreign-trust-domain"],
+    near_misses: &["ambient-roots-differ", "gateway-with-another-identity", "peer-unknown-authority"],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::on(Kind::Trust, named_by_istiod)],
 };
 
 /// Reads a ztunnel handshake that failed over the trust domain, on either side.
@@ -75,6 +75,38 @@ fn refused(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Opti
                 "the server refused the caller's certificate, and the two identities are of different trust domains",
             )
             .settle_by("kubectl logs -n istio-system ds/ztunnel --context <remote> | grep SanTrustDomainError")
+    })
+}
+
+/// istiod: a client whose chain verifies and whose domain does not, or a policy that names a foreign domain.
+fn named_by_istiod(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Trust(Trust::ForeignDomain { domain, who }) = &event.fact else { return None };
+    let ours = view.events(Kind::Trust).find_map(|other| match &other.fact {
+        Fact::Trust(Trust::Domain { domain: ours }) if other.origin.file == event.origin.file && ours != domain => {
+            Some((other, &**ours))
+        }
+        _ => None,
+    });
+    let local = ours.map_or("the mesh", |(_, ours)| ours);
+    // A policy may name a domain that no workload has; a client that was refused is really there.
+    let is_client = event.text.contains("Could not verify certificate");
+    let subject = tunnel::pair(local, domain);
+    let verdict = if is_client { Verdict::certain(&subject) } else { Verdict::likely(&subject) };
+    let says = if is_client {
+        "istiod refuses clients of the trust domain {other}: its own is {one}, and {other} is no alias of it"
+    } else {
+        "a policy names {who} of the trust domain {other}, which is neither {one} nor an alias of it, so it matches nobody"
+    };
+    let verdict = verdict
+        .says(says)
+        .slot("one", local)
+        .slot("other", domain)
+        .slot("who", who)
+        .token(domain)
+        .because(event, "istiod meets a trust domain that is not its own");
+    Some(match ours {
+        Some((event, _)) => verdict.because(event, "its own trust domain is another"),
+        None => verdict,
     })
 }
 

@@ -1,12 +1,16 @@
 //! The questions a cause may ask, as of a moment.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, Thing};
 use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
 use super::world::{Known, World};
+
+/// client-go repeats a failing list or watch after at most 30 s, and each attempt may hang for 30 s.
+const REPEATED_WITHIN: Duration = Duration::from_secs(120);
 
 /// The world as a cause sees it. Of lines it shows what was said so far; documents are always visible.
 pub struct View<'w> {
@@ -75,6 +79,43 @@ impl<'w> View<'w> {
                 Some((known, said))
             }
             _ => None,
+        })
+    }
+
+    /// A failure with its repeats, from the event that said it first.
+    pub fn repeats(&self, first: &Arc<Event>) -> Option<&'w Known> {
+        self.known(first.fact.kind()).find(|known| Arc::ptr_eq(&known.first, first))
+    }
+
+    /// istiod's own cluster ID, as it said in the same file, else anywhere in the same cluster.
+    pub fn own_id(&self, event: &Event) -> Option<&'w str> {
+        let said = |of: &Event| match &of.fact {
+            Fact::Process(Process::Identity { .. }) => of.signature == Some("istiod-identity"),
+            _ => false,
+        };
+        let all = || self.events(Kind::Process).filter(|of| said(of));
+        let here = all().find(|of| of.origin.file == event.origin.file);
+        let found = here.or_else(|| all().find(|of| of.origin.cluster == event.origin.cluster))?;
+        match &found.fact {
+            Fact::Process(Process::Identity { cluster, .. }) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// Whether the cluster a line of istiod names is istiod's own: lines about it often name none.
+    pub fn is_own(&self, event: &Event, cluster: &str) -> bool {
+        // Without `CLUSTER_ID` an istiod calls its own cluster `Kubernetes`.
+        cluster.is_empty() || self.own_id(event).map_or(cluster == "Kubernetes", |own| own == cluster)
+    }
+
+    /// Whether a failure that its program repeats as long as it lasts was not repeated, though its file goes on.
+    pub fn stopped(&self, known: &Known) -> bool {
+        let Some(last) = known.last.at else { return false };
+        let file = &known.last.origin.file;
+        self.world.coverage().any(|(_, of, coverage)| {
+            of == &**file
+                && coverage.gaps == 0
+                && coverage.span.is_some_and(|(_, end)| last.plus(REPEATED_WITHIN) < end)
         })
     }
 

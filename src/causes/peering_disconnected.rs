@@ -1,0 +1,87 @@
+//! The link between two peered control planes is down.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::errors::What;
+use meshwhy_parsers::event::{Event, Fact, Kind, PeerWhat};
+
+use super::remote_api::shortened;
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "peering-disconnected",
+    severity: Severity::Critical,
+    summary: "the control plane of {local} has no link to its peer {peer}: {reason}",
+    mechanism: "Peered control planes exchange services and workloads over one xDS stream each way, through the peer's east-west gateway. \
+                When it breaks, the client waits up to a minute and dials again, for ever, printing one line an attempt. What was \
+                learnt before stays in use, so calls go on until endpoints change, and the fault is noticed late. The end of the \
+                text tells who closed: a refusal, silence, or a certificate that one side does not accept.",
+    remedy: "Check the way from istiod of {local} to the peer's gateway ({address}) and that the peer's istiod is ready. {reason_help}",
+    verify: "kubectl --context {local} -n istio-system logs deploy/istiod | grep deltaadsc | tail -5",
+    explains: &[
+        ("remote-cluster-dark", Within::Token),
+        ("no-healthy-upstream", Within::Token),
+        ("stale-endpoint", Within::Token),
+    ],
+    hits: &["peer-gateway-refuses"],
+    near_misses: &["peer-unknown-authority", "peer-reconnected"],
+    rules: &[Rule::after(Kind::Peer, 5, judge)],
+};
+
+fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Peer(peer) = &trigger.fact else { return None };
+    let PeerWhat::Disconnected(fault) = &peer.what else { return None };
+    let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster);
+    let other = peer_cluster(&peer.target);
+    let subject = format!("{local} -> {other}");
+    let network = matches!(
+        fault.what,
+        What::TimedOut
+            | What::Refused
+            | What::NoRoute
+            | What::NetworkUnreachable
+            | What::HandshakeTimedOut
+            | What::NameUnknown(_)
+            | What::NameLookupFailed(_)
+    );
+    // One cut stream is a restart; a link that stays cut is down.
+    let count = view.repeats(trigger).map_or(1, |known| known.count);
+    let verdict = match fault.what {
+        _ if network => Verdict::certain(&subject),
+        What::Cut if count < 3 => Verdict::possible(&subject),
+        _ => Verdict::likely(&subject),
+    };
+    let help = match fault.what {
+        What::Refused => {
+            "The gateway's host answers but nothing listens: look at the gateway's pods and its Service port."
+        }
+        What::TimedOut | What::NoRoute | What::NetworkUnreachable => {
+            "Packets get lost: look for a firewall or security group in between."
+        }
+        What::NameUnknown(_) | What::NameLookupFailed(_) => "The peer's host name does not resolve from istiod's pod.",
+        What::Unauthorized | What::Forbidden { .. } => "The peer refuses the credential: its log names the reason.",
+        _ => "The peer's log at the same time may say more.",
+    };
+    let address = fault.address.as_ref().map_or_else(|| "the address of its Gateway".to_string(), ToString::to_string);
+    Some(
+        verdict
+            .slot("local", local)
+            .slot("peer", other)
+            .slot("reason", shortened(&fault.text))
+            .slot("reason_help", help)
+            .slot("address", address)
+            .token(other)
+            .cluster(other)
+            .because(trigger, "the stream to the peer breaks and is dialled again"),
+    )
+}
+
+/// `peering-<cluster>` names the peer's cluster in vendor builds.
+pub fn peer_cluster(target: &str) -> &str {
+    match target.strip_prefix("peering-").unwrap_or(target) {
+        "" => "its peer",
+        cluster => cluster,
+    }
+}

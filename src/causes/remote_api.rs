@@ -1,0 +1,125 @@
+//! What the causes about a remote API server ask alike: which cluster, for what reason, and whether it is over.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::errors::{Fault, What};
+use meshwhy_parsers::event::{Event, Fact, Kind, RefusedWhy, Remote, RemoteWhat};
+use meshwhy_parsers::state::State;
+
+use crate::engine::cause::Verdict;
+use crate::engine::view::View;
+
+/// A request of istiod to a remote API server that failed, with the reason.
+pub struct Asked<'w> {
+    /// The remote cluster's ID.
+    pub remote: &'w str,
+    /// istiod's own cluster ID, or the name of its input.
+    pub local: String,
+    /// The line that names the reason.
+    pub line: &'w Arc<Event>,
+    /// The reason.
+    pub fault: &'w Fault,
+}
+
+/// The reason why istiod cannot read a remote cluster, where the trigger is about that and it is not over.
+pub fn asked<'w>(view: &View<'w>, trigger: &'w Arc<Event>) -> Option<Asked<'w>> {
+    let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster).to_string();
+    match &trigger.fact {
+        Fact::Remote(Remote { cluster, what, .. }) if !view.is_own(trigger, cluster) => match what {
+            RemoteWhat::Watch { fault, .. } => {
+                let known = view.repeats(trigger);
+                let synced = synced_before(view, trigger, cluster);
+                if synced && known.is_some_and(|known| view.stopped(known)) {
+                    return None;
+                }
+                Some(Asked { remote: cluster, local, line: trigger, fault })
+            }
+            RemoteWhat::SyncTimedOut | RemoteWhat::Omitted => reason(view, trigger, cluster, local),
+            RemoteWhat::TokenReviewFailed(fault) => Some(Asked { remote: cluster, local, line: trigger, fault }),
+            _ => None,
+        },
+        // The API server of a client's cluster is asked whether the client's token is good.
+        Fact::ClientRefused(refused) => match (&refused.cluster, &refused.why) {
+            (Some(cluster), RefusedWhy::ReviewFailed(fault)) if !view.is_own(trigger, cluster) => {
+                Some(Asked { remote: cluster, local, line: trigger, fault })
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The reason most often given for this remote cluster by the same cluster's istiod.
+fn reason<'w>(view: &View<'w>, trigger: &Arc<Event>, remote: &'w str, local: String) -> Option<Asked<'w>> {
+    let errors = view.remote(&trigger.origin.cluster, remote).filter_map(|(known, said)| match &said.what {
+        RemoteWhat::Watch { fault, .. } if fault.what != What::Benign => Some((known, fault)),
+        _ => None,
+    });
+    let (known, fault) = errors.max_by_key(|(known, _)| known.count)?;
+    Some(Asked { remote, local, line: &known.first, fault })
+}
+
+/// Whether any reason is shown for this remote cluster.
+pub fn reason_is_shown(view: &View<'_>, trigger: &Arc<Event>, remote: &str) -> bool {
+    view.remote(&trigger.origin.cluster, remote)
+        .any(|(_, said)| matches!(&said.what, RemoteWhat::Watch { fault, .. } if fault.what != What::Benign))
+}
+
+/// Whether istiod had read the remote cluster before this line: its endpoints are then stale, not missing.
+fn synced_before(view: &View<'_>, trigger: &Arc<Event>, remote: &str) -> bool {
+    view.remote(&trigger.origin.cluster, remote).any(|(known, said)| {
+        let before = match (known.first.at, trigger.at) {
+            (Some(synced), Some(failed)) => synced <= failed,
+            _ => known.first.seq < trigger.seq,
+        };
+        said.what == RemoteWhat::Synced && known.first.origin.file == trigger.origin.file && before
+    })
+}
+
+/// Adds what every verdict about a remote API server says.
+pub fn told(verdict: Verdict, view: &View<'_>, trigger: &Arc<Event>, asked: &Asked<'_>) -> Verdict {
+    let secret = secret_of(view, trigger, asked.remote);
+    let address = asked.fault.address.as_ref().map_or_else(|| "its API server".to_string(), ToString::to_string);
+    let mut verdict = verdict
+        .slot("remote", asked.remote)
+        .slot("local", &asked.local)
+        .slot("address", address)
+        .slot("secret", secret)
+        .slot("reason", shortened(&asked.fault.text))
+        .token(asked.remote)
+        .cluster(asked.remote)
+        .because(asked.line, "istiod says why it cannot read the cluster");
+    if !Arc::ptr_eq(asked.line, trigger) {
+        verdict = verdict.because(trigger, "so it serves without that cluster");
+    }
+    let lies = view.states().find(|(_, state)| {
+        matches!(state, State::RemoteCluster { name, status, .. } if **name == *asked.remote && &**status == "synced")
+    });
+    if let Some((row, _)) = lies {
+        verdict = verdict.because(row, "the status still says synced: it never changes after the first sync");
+    } else if synced_before(view, asked.line, asked.remote) {
+        verdict = verdict.says("{local} can no longer read {remote} and serves its last known endpoints: {reason}");
+    }
+    verdict
+}
+
+/// The remote secret of a cluster as istiod named it, else the name istioctl gives it.
+pub fn secret_of(view: &View<'_>, trigger: &Event, remote: &str) -> String {
+    let named = view.events(Kind::Remote).find_map(|event| match &event.fact {
+        Fact::Remote(said) if *said.cluster == *remote && event.origin.cluster == trigger.origin.cluster => {
+            said.secret.as_deref()
+        }
+        _ => None,
+    });
+    named.map_or_else(|| format!("istio-system/istio-remote-secret-{remote}"), ToString::to_string)
+}
+
+/// An error text, short enough for a sentence.
+pub fn shortened(text: &str) -> String {
+    const SENTENCE_MAX: usize = 200;
+    let line = text.lines().next().unwrap_or("");
+    if line.len() <= SENTENCE_MAX {
+        return line.to_string();
+    }
+    format!("{}…", &line[..line.floor_char_boundary(SENTENCE_MAX)])
+}
