@@ -115,7 +115,7 @@ impl Page {
         self.wrapped("   ", "   ", &printable(&finding.summary));
         self.line("");
         self.row("subject", &printable(&finding.subject));
-        if !finding.clusters.is_empty() {
+        if !finding.clusters.is_empty() && finding.clusters != [finding.subject.as_str()] {
             self.row("clusters", &printable(&finding.clusters.join(", ")));
         }
         self.row("when", &when(finding));
@@ -174,16 +174,36 @@ impl Page {
         self.row("", &printable(&format!("and {}: {}", plural(rest.len() as u64, "more subject"), names.join(", "))));
     }
 
+    /// Each line once, with all that it shows; of lines that show the same, the first is quoted and the others named.
     fn evidence(&mut self, label: &str, evidence: &[Evidence]) {
-        for (at, evidence) in evidence.iter().enumerate() {
-            let place = self.paint(DIM, &printable(&evidence.place()));
-            let shows = printable(&evidence.shows);
-            self.row(if at == 0 { label } else { "" }, &format!("{place}  {shows}"));
+        let mut label = label;
+        for (at, first) in evidence.iter().enumerate() {
+            let earlier = &evidence[..at];
+            if earlier.iter().any(|other| is_same_line(other, first) || other.shows == first.shows) {
+                continue;
+            }
+            let mut shows: Vec<&str> = Vec::new();
+            for other in evidence[at..].iter().filter(|other| is_same_line(other, first)) {
+                if !shows.contains(&&*other.shows) {
+                    shows.push(&other.shows);
+                }
+            }
+            let place = self.paint(DIM, &printable(&first.place()));
+            self.row(label, &format!("{place}  {}", printable(&shows.join("; and "))));
+            label = "";
             let indent = " ".repeat(LABEL + 2);
             let room = self.look.width.saturating_sub(indent.len()).max(20);
-            let quote = trim_middle(&printable(evidence.quote.trim()), room * QUOTE_LINES);
+            let quote = trim_middle(&printable(first.quote.trim()), room * QUOTE_LINES);
             for line in wrap(&quote, room) {
                 self.line(&format!("{indent}{line}"));
+            }
+            let likewise: Vec<String> = evidence[at + 1..]
+                .iter()
+                .filter(|other| other.shows == first.shows && !is_same_line(other, first))
+                .map(|other| printable(&other.place()).into_owned())
+                .collect();
+            if !likewise.is_empty() {
+                self.wrapped(&indent, &indent, &format!("likewise {}", likewise.join(", ")));
             }
         }
     }
@@ -305,6 +325,11 @@ impl Page {
     }
 }
 
+/// Whether two pieces of evidence quote the same words of the same place.
+fn is_same_line(a: &Evidence, b: &Evidence) -> bool {
+    a.event.origin.file == b.event.origin.file && a.event.seq == b.event.seq && a.quote == b.quote
+}
+
 const DIM: &str = "2";
 
 fn severity_colour(severity: Severity) -> &'static str {
@@ -333,6 +358,9 @@ fn worked_again(finding: &Finding) -> String {
 /// `2026-03-01T09:30:00Z to 09:41:12Z (11 min 12 s)`; the day is said again where it is another.
 fn span(from: Time, to: Time) -> String {
     let (from_text, to_text) = (seconds(from), seconds(to));
+    if from_text == to_text {
+        return from_text;
+    }
     let to_text = match (from_text.split_once('T'), to_text.split_once('T')) {
         (Some((day, _)), Some((other, clock))) if day == other => clock.to_string(),
         _ => to_text,
@@ -379,7 +407,7 @@ fn grouped(count: u64) -> String {
     text
 }
 
-/// Breaks a text at blanks into lines of at most `room` columns; a longer word is broken anywhere.
+/// Breaks a text at blanks into lines of at most `room` columns; a longer word is broken behind a comma, else anywhere.
 pub fn wrap(text: &str, room: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
@@ -395,14 +423,21 @@ pub fn wrap(text: &str, room: usize) -> Vec<String> {
             used += visible_width(word);
             continue;
         }
-        for c in word.chars() {
-            let wide = c.width().unwrap_or(0);
-            if used + wide > room {
+        for part in word.split_inclusive(',') {
+            let shown = visible_width(part.trim_end());
+            if used > 0 && used + shown > room && shown <= room {
                 lines.push(std::mem::take(&mut line));
                 used = 0;
             }
-            line.push(c);
-            used += wide;
+            for c in part.chars() {
+                let wide = c.width().unwrap_or(0);
+                if used + wide > room {
+                    lines.push(std::mem::take(&mut line));
+                    used = 0;
+                }
+                line.push(c);
+                used += wide;
+            }
         }
     }
     if !line.trim().is_empty() || lines.is_empty() {
@@ -450,6 +485,7 @@ mod tests {
     fn text_is_broken_at_blanks_and_long_words_anywhere() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("0123456789 a", 4), ["0123", "4567", "89 a"]);
+        assert_eq!(wrap(r#"{"a":1,"b":22,"c":3}"#, 12), [r#"{"a":1,"#, r#""b":22,"#, r#""c":3}"#]);
         assert_eq!(wrap("", 7), [""]);
         assert_eq!(wrap("大大大 a", 4), ["大大", "大 a"]);
     }
