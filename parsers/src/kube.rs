@@ -130,6 +130,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: object_not_found,
     },
     Signature {
+        name: "proxy-container-missing",
+        printed_by: "kubernetes/kubectl: pkg/cmd/logs/; kubernetes/kubernetes: pkg/registry/core/pod/strategy.go",
+        versions: "all",
+        meaning: "A pod was asked for its sidecar's log, and has no sidecar.",
+        points_to: &["injection-missing"],
+        examples: &[
+            "error: container istio-proxy is not valid for pod web-7c9f",
+            "Error from server (BadRequest): container istio-proxy is not valid for pod web-7c9f",
+        ],
+        read: proxy_container_missing,
+    },
+    Signature {
         name: "kubectl-remark",
         printed_by: "kubernetes/kubectl: pkg/cmd/exec/, pkg/cmd/logs/",
         versions: "all",
@@ -324,6 +336,12 @@ fn object_not_found<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         tail,
         Fact::State(Box::new(State::Missing { kind: kind.into(), namespace: Text::default(), name: name.into() })),
     ))
+}
+
+fn proxy_container_missing<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let message = said.message.trim();
+    let (tail, _) = take_until("container istio-proxy is not valid for pod ").parse(message)?;
+    Ok((tail, Fact::State(Box::new(State::Check { passed: false, text: tail.into() }))))
 }
 
 fn remark<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

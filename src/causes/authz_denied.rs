@@ -38,6 +38,7 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::policy_denied)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::policy_denied)),
         Rule::after(Kind::Policy, 5, decision),
+        Rule::after(Kind::Policy, 5, envoy_decision),
     ],
 };
 
@@ -138,6 +139,35 @@ pub fn decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .slot("namespace", pod.split('/').next().unwrap_or("<namespace>"))
             .token(pod)
             .because(event, "ztunnel's decision"),
+    )
+}
+
+/// Reads a decision of Envoy's RBAC or external authorization filter, in its own log.
+pub fn envoy_decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Policy(policy) = &event.fact else { return None };
+    let by_authorizer = event.signature == Some("envoy-ext-authz-decision");
+    if policy.what != PolicyWhat::Denied || !by_authorizer && event.signature != Some("envoy-rbac-decision") {
+        return None;
+    }
+    let who = if event.origin.pod.is_empty() { &event.origin.file } else { &event.origin.pod };
+    let shown = match &policy.policy {
+        _ if by_authorizer => "the external authorizer".to_string(),
+        Some(policy) => format!("policy {policy}"),
+        None => format!("the ALLOW policies of {who}, none of which matches,"),
+    };
+    Some(
+        Verdict::certain(policy.policy.as_deref().unwrap_or(who))
+            .says("{policy} denies callers of {to}")
+            .slot("policy", shown)
+            .slot("to", who)
+            .slot("from", "a caller")
+            .slot("identity", "(see the request lines before it)")
+            .slot(
+                "namespace",
+                policy.policy.as_deref().map_or("<namespace>", |name| name.split('/').next().unwrap_or(name)),
+            )
+            .token(who)
+            .because(event, "the proxy's own decision"),
     )
 }
 

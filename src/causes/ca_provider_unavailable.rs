@@ -49,7 +49,9 @@ fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
                 return (better.fact.kind() == Kind::Certificate).then(|| judge(view, better))?;
             }
             let (way, _) = control_link::failure(event)?;
-            let by_ca = matches!(fault.what, What::ServerError | What::Forbidden { .. } | What::NoSuchType(_));
+            let refused = matches!(fault.what, What::Unauthorized | What::TooBig);
+            let by_ca = matches!(fault.what, What::ServerError | What::Forbidden { .. } | What::WrongProtocol)
+                || control_link::answered(fault) && !refused;
             let by_network = matches!(
                 fault.what,
                 What::Refused

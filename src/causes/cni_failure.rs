@@ -61,6 +61,8 @@ pub fn cni(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             &fault.text,
             "the pod was not set up",
         ),
+        // What an init container prints about its own pod is no fault of the node agent.
+        Cni::RulesFailed(_) if event.signature == Some("agent-iptables-failed") => return None,
         Cni::RulesFailed(reason) => (
             format!("node agent of {cluster}"),
             "istio-cni of {cluster} could not install the redirection rules: {reason}",

@@ -85,6 +85,22 @@ pub(super) fn is_vague(fault: &Fault) -> bool {
         && fault.address.is_none()
 }
 
+/// Whether the control plane itself answered, so that the way to it is open.
+pub(super) fn answered(fault: &Fault) -> bool {
+    const CODES: [&str; 9] = [
+        "Internal",
+        "Unauthenticated",
+        "PermissionDenied",
+        "InvalidArgument",
+        "NotFound",
+        "FailedPrecondition",
+        "Unimplemented",
+        "ResourceExhausted",
+        "Aborted",
+    ];
+    fault.address.is_none() && fault.code.as_deref().is_some_and(|code| CODES.contains(&code))
+}
+
 /// A failure of the same client that names its reason, where this one does not.
 pub(super) fn told_better<'v>(view: &View<'v>, event: &Event) -> Option<&'v Arc<Event>> {
     let (_, fault) = failure(event)?;

@@ -27,13 +27,12 @@ pub static CAUSE: Cause = Cause {
 fn judge(view: &View<'_>) -> Vec<Verdict> {
     let hints = view.states().filter_map(|(event, state)| match state {
         State::Check { passed: false, text } => hint(text).map(|reason| (event, text, reason)),
-        State::Missing { kind, name, .. } if &**kind == "container" && &**name == "istio-proxy" => {
-            Some((event, name, "kubectl finds no container istio-proxy in it"))
-        }
         _ => None,
     });
     let verdict = |(event, text, reason): (&Arc<_>, &meshwhy_parsers::event::Text, &str)| {
-        let who = text.split_once('(').and_then(|(_, left)| left.split_once(')')).map_or("the pod", |(name, _)| name);
+        let of_analysis = text.split_once('(').and_then(|(_, left)| left.split_once(')')).map(|(name, _)| name);
+        let of_kubectl = text.split_once(" is not valid for pod ").map(|(_, pod)| pod.trim());
+        let who = of_kubectl.or(of_analysis).unwrap_or("the pod");
         Verdict::likely(who)
             .slot("who", who)
             .slot("reason", reason)
@@ -45,7 +44,8 @@ fn judge(view: &View<'_>) -> Vec<Verdict> {
 
 /// What `istioctl analyze` says about pods and namespaces outside the mesh.
 fn hint(text: &str) -> Option<&'static str> {
-    const HINTS: [(&str, &str); 3] = [
+    const HINTS: [(&str, &str); 4] = [
+        ("container istio-proxy is not valid for pod", "kubectl finds no container istio-proxy in it"),
         ("is missing the Istio proxy", "istioctl analyze finds the pod without it"),
         ("is not enabled for Istio injection", "its namespace carries no injection label"),
         ("injection label that does not match", "the injection label names no revision that exists"),

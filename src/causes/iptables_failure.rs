@@ -29,6 +29,10 @@ pub static CAUSE: Cause = Cause {
 
 fn judge(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Cni(Cni::RulesFailed(reason)) = &event.fact else { return None };
+    // The node agent's own rules are a matter of istio-cni.
+    if event.signature != Some("agent-iptables-failed") {
+        return None;
+    }
     let who = control_link::speaker(event);
     let reason = reason.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("");
     let verdict = Verdict::certain(who)

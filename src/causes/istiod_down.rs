@@ -59,7 +59,10 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             | What::ServerUnavailable
             | What::Other
     );
-    if !by_network || control_link::dialled(event).is_some_and(|address| address.is_loopback()) {
+    if !by_network
+        || control_link::answered(fault)
+        || control_link::dialled(event).is_some_and(|address| address.is_loopback())
+    {
         return None;
     }
     let cluster = control_link::cluster_of(event);

@@ -43,7 +43,8 @@ pub static CAUSE: Cause = Cause {
 fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (way, fault) = control_link::failure(event)?;
     let cluster = control_link::cluster_of(event);
-    if control_link::told_better(view, event).is_some()
+    if control_link::answered(fault)
+        || control_link::told_better(view, event).is_some()
         || control_link::seen_down(view, &event.origin.cluster).is_some()
         || way == Way::Signing && control_link::configuration_works(view, event).is_some()
     {
