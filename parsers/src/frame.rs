@@ -2,18 +2,22 @@
 
 mod json;
 mod prefix;
+mod runs;
 mod start;
 mod table;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use self::json::Scanner;
 use self::prefix::{Bare, Habits, Output, Source};
+use self::runs::{Kept, Runs};
 use self::start::Start;
 use self::table::Table;
 use crate::event::{Line, Thing};
 use crate::origin::{Origin, SharedOrigin};
+use crate::scan::{self, Look, Success};
 use crate::time::Time;
 
 /// Longest physical line that is kept whole; the rest of a longer one is dropped and counted. The longest lines seen are
@@ -28,6 +32,10 @@ pub const RECORD_LINES_MAX: u32 = 20_000;
 
 /// Most origins of one stream that are kept at hand; a stream of more pods makes some of them anew.
 const ORIGINS_MAX: usize = 4_096;
+
+/// How much of a stream is one window: runs of successes end with it, and readers in parallel cut at its edge. Large enough
+/// that a healthy log gives few records, small enough for many cores.
+pub const WINDOW: u64 = 16 << 20;
 
 /// Shortest undated line that may be broken at a colon: headings and labels are shorter than what terminals wrap.
 const WRAPPED_MIN: usize = 60;
@@ -103,6 +111,12 @@ pub struct Framer {
     command: Option<Arc<str>>,
     table: Option<Table>,
     events: Option<Arc<str>>,
+    /// The quiet line before: undated lines behind it belong to it, and then it is to be read after all.
+    quiet: QuietLine,
+    runs: Runs,
+    window: u64,
+    /// Where the window ends.
+    window_end: u64,
 }
 
 /// A physical line, or the joined parts of one, without its transport.
@@ -113,6 +127,14 @@ struct Piece {
     lines: u32,
     outer_at: Option<Time>,
     text: String,
+}
+
+/// A line that was skipped.
+#[derive(Default)]
+struct QuietLine {
+    is_open: bool,
+    seq: u64,
+    text: Vec<u8>,
 }
 
 /// A record that may grow.
@@ -165,12 +187,22 @@ impl Framer {
             command: None,
             table: None,
             events: None,
+            quiet: QuietLine::default(),
+            runs: Runs::new(),
+            window: WINDOW,
+            window_end: (offset / WINDOW + 1) * WINDOW,
         }
+    }
+
+    #[cfg(test)]
+    fn with_window(mut self, window: u64) -> Framer {
+        self.window = window;
+        self.window_end = (self.seq / window + 1) * window;
+        self
     }
 
     /// Takes the next bytes of the stream and hands out the records they complete.
     pub fn push(&mut self, bytes: &[u8], out: &mut dyn FnMut(Framed)) {
-        let _ = self.scan;
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             if self.held_len == 0 {
@@ -186,12 +218,15 @@ impl Framer {
 
     /// Hands out what is complete as far as one can tell: for a stream that pauses.
     pub fn flush(&mut self, out: &mut dyn FnMut(Framed)) {
+        self.quiet.is_open = false;
         for output in [0, 1] {
             if let Some(part) = self.parts[output].take() {
                 self.join(part, out);
             }
         }
         self.close(out);
+        let ended = self.runs.clear();
+        self.hand_out_ended(ended, out);
     }
 
     /// The stream is over: hands out what is left.
@@ -216,6 +251,7 @@ impl Framer {
             && self.command.is_none()
             && self.table.is_none()
             && self.events.is_none()
+            && !matches!(self.open, Some(Open { kind: Kind::Command, .. }))
     }
 
     /// Keeps the begin of a line whose end is still to come.
@@ -246,9 +282,104 @@ impl Framer {
         if seq == 0 {
             bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         }
-        let text = prefix::without_colours(String::from_utf8_lossy(bytes));
-        let bare = self.habits.strip(text);
+        if self.window_end <= seq && self.is_plain() && is_cut(bytes) {
+            self.window_end = (seq / self.window + 1) * self.window;
+            self.close(out);
+            let ended = self.runs.clear();
+            self.hand_out_ended(ended, out);
+        }
+        if self.scan == Scan::On && self.is_bare() && self.skip(bytes, seq, out) {
+            return;
+        }
+        self.open_quiet();
+        let bare = self.habits.strip(text_of(bytes));
         self.unwrapped(bare, seq, out);
+    }
+
+    /// Whether lines are records as they stand: no transport was seen, and nothing is open that takes every line.
+    fn is_bare(&self) -> bool {
+        let takes_all = matches!(self.open, Some(Open { kind: Kind::Json(_) | Kind::Command, .. }));
+        let in_parts = self.parts[0].is_some() || self.parts[1].is_some();
+        !takes_all && !in_parts && self.table.is_none() && self.events.is_none() && self.habits.is_none()
+    }
+
+    /// Skips a line that cannot matter; keeps a success. Returns whether the line is done with.
+    fn skip(&mut self, line: &[u8], seq: u64, out: &mut dyn FnMut(Framed)) -> bool {
+        let look = scan::look(line);
+        if look == Look::Matters {
+            return false;
+        }
+        self.close(out);
+        self.counts.quiet += 1;
+        if let Look::Worked(success) = look {
+            let origin = self.bare_origin().clone();
+            let number = self.counts.lines;
+            self.quiet.is_open = false;
+            self.succeed(success, &origin, (seq, number, 1), None, line, out);
+            return true;
+        }
+        // An object is whole: what follows it does not belong to it.
+        self.quiet.is_open = !line.starts_with(b"{");
+        if self.quiet.is_open {
+            self.quiet.seq = seq;
+            self.quiet.text.clear();
+            self.quiet.text.extend_from_slice(line);
+        }
+        true
+    }
+
+    /// Takes the quiet line back, as a record that may grow.
+    fn open_quiet(&mut self) {
+        if !std::mem::take(&mut self.quiet.is_open) {
+            return;
+        }
+        self.counts.quiet -= 1;
+        let (origin, number) = (self.bare_origin().clone(), self.counts.lines - 1);
+        let text = text_of(&self.quiet.text).into_owned();
+        let piece = Piece { origin, seq: self.quiet.seq, number, lines: 1, outer_at: None, text };
+        self.open = Some(Open { piece, header: None, indent: 0, blanks: 0, kind: Kind::Dated });
+    }
+
+    /// Hands out the first success of a run, keeps the others. It was counted as quiet.
+    fn succeed(
+        &mut self,
+        success: Success,
+        origin: &SharedOrigin,
+        (seq, number, lines): (u64, u64, u32),
+        outer_at: Option<Time>,
+        text: &[u8],
+        out: &mut dyn FnMut(Framed),
+    ) {
+        if self.runs.is_full() {
+            let ended = self.runs.clear();
+            self.hand_out_ended(ended, out);
+        }
+        let of_origin = [&origin.namespace, &origin.pod, &origin.container];
+        let of_origin =
+            of_origin.iter().fold(success.key, |key, part| key.rotate_left(9) ^ scan::hash(part.as_bytes()));
+        let success = Success { key: of_origin, ..success };
+        let kept = Kept { origin, command: &self.command, seq, number, lines, outer_at, text };
+        if self.runs.take(&success, &kept) {
+            self.counts.quiet -= u64::from(lines);
+            out(Framed::Line(Line {
+                origin: origin.clone(),
+                seq,
+                number,
+                lines,
+                outer_at,
+                command: self.command.clone(),
+                header: None,
+                text: text_of(text).into(),
+            }));
+        }
+    }
+
+    /// Hands out the last successes of runs that ended.
+    fn hand_out_ended(&mut self, ended: Vec<Line>, out: &mut dyn FnMut(Framed)) {
+        for line in ended {
+            self.counts.quiet -= u64::from(line.lines);
+            out(Framed::Line(line));
+        }
     }
 
     fn unwrapped(&mut self, bare: Bare<'_>, seq: u64, out: &mut dyn FnMut(Framed)) {
@@ -527,6 +658,12 @@ impl Framer {
         self.close(out);
         let body = &piece.text[indent..];
         let kind = match start {
+            // An access line that is complete stays as it is.
+            Start::Dated if matches!(scan::look(body.as_bytes()), Look::Worked(_)) => {
+                let text = body.to_string();
+                self.hand_out(Piece { text, ..piece }, None, out);
+                return;
+            }
             Start::Dated => Kind::Dated,
             Start::Crash => Kind::Crash,
             Start::Level | Start::Sentence if piece.outer_at.is_some() => Kind::Dated,
@@ -557,8 +694,66 @@ impl Framer {
 
     fn hand_out(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Framed)) {
         let Piece { origin, seq, number, lines, outer_at, text } = piece;
+        // A record of many lines is rare, and may say what matters in any of them.
+        if self.scan == Scan::On && header.is_none() && lines == 1 {
+            match scan::look(text.as_bytes()) {
+                Look::Quiet => {
+                    self.counts.quiet += 1;
+                    return;
+                }
+                Look::Worked(success) => {
+                    self.counts.quiet += 1;
+                    self.succeed(success, &origin, (seq, number, lines), outer_at, text.as_bytes(), out);
+                    return;
+                }
+                Look::Matters => {}
+            }
+        }
+        if !self.runs.is_empty() {
+            let ended = self.runs.end(scan::destinations(text.as_bytes()));
+            self.hand_out_ended(ended, out);
+        }
         let command = self.command.clone();
         out(Framed::Line(Line { origin, seq, number, lines, outer_at, command, header, text: text.into() }));
+    }
+}
+
+/// A line's bytes as text, without colours.
+fn text_of(bytes: &[u8]) -> Cow<'_, str> {
+    prefix::without_colours(String::from_utf8_lossy(bytes))
+}
+
+/// Where the first record begins in bytes that may begin in the middle of one: the place to cut a stream at.
+///
+/// To read a file on several threads, cut it at the first record behind each multiple of [`WINDOW`] (search there: the
+/// bytes given must begin just behind a line end) and frame each part with [`Framer::at`]. When a part is read and its
+/// framer [`Framer::is_plain`], the next part's records are those of a single framer, up to their line numbers, which
+/// count from the part's begin. When it is not, something reaches over the cut: let that framer read the next part, too.
+pub fn cut(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let end = memchr::memchr(b'\n', &bytes[from..])? + from;
+        if is_cut(&bytes[from..end]) {
+            return Some(from);
+        }
+        from = end + 1;
+    }
+}
+
+/// Whether a line begins a record whatever stands before it. Lines that a transport wrapped begin with its own time or
+/// brace, and may continue a record all the same.
+fn is_cut(line: &[u8]) -> bool {
+    match line.first() {
+        Some(b'0'..=b'9') => {
+            let at = line[..line.len().min(40)].iter().position(|byte| matches!(byte, b'\t' | b' ')).unwrap_or(0);
+            let outputs: [&[u8]; 2] = [b" stdout ", b" stderr "];
+            start::dated(line) && !outputs.iter().any(|output| line[at..].starts_with(output))
+        }
+        Some(b'[') => start::dated(&line[1..]),
+        Some(b'{') => {
+            line.starts_with(b"{\"level\":\"") || memchr::memmem::find(line, b"\"response_flags\":").is_some()
+        }
+        _ => false,
     }
 }
 
@@ -633,6 +828,9 @@ fn append(text: &mut String, gap: &str, line: &str) -> bool {
     text.push_str(line);
     true
 }
+
+#[cfg(test)]
+mod differential;
 
 #[cfg(test)]
 mod tests {

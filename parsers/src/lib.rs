@@ -16,6 +16,7 @@ pub mod header;
 pub mod istiod;
 pub mod kube;
 pub mod origin;
+pub mod scan;
 pub mod signature;
 pub mod sniff;
 pub mod state;

@@ -1,0 +1,154 @@
+//! Runs of ordinary successes, reduced to their first and their last.
+//!
+//! Successes matter as recoveries: a thing failed, and later it worked. A run is a row of successes that prove the same
+//! things to work, within one window of the stream, with nothing between them that speaks of their destination and is no
+//! success. Its first line shows when the thing worked again, its last one that it still did; those between add nothing.
+
+use std::sync::Arc;
+
+use crate::event::{Line, Text};
+use crate::origin::SharedOrigin;
+use crate::scan::{Destinations, Success};
+
+/// Most runs that are followed at once. One more ends them all.
+const RUNS_MAX: usize = 4_096;
+
+/// Slots of the table: a power of two, at most half full.
+const SLOTS: usize = RUNS_MAX * 2;
+
+/// A line as bytes, kept until it proves to be the last of its run.
+pub(super) struct Kept<'a> {
+    pub(super) origin: &'a SharedOrigin,
+    pub(super) command: &'a Option<Arc<str>>,
+    pub(super) seq: u64,
+    pub(super) number: u64,
+    pub(super) lines: u32,
+    pub(super) outer_at: Option<crate::time::Time>,
+    pub(super) text: &'a [u8],
+}
+
+/// The runs of one stream's window.
+pub(super) struct Runs {
+    /// Ordinals of `runs`, plus one, by key; 0 is empty.
+    slots: Vec<u16>,
+    /// The first `used` are of this window; the others keep their buffers for later.
+    runs: Vec<Run>,
+    used: usize,
+    /// How many of them go on.
+    alive: usize,
+}
+
+struct Run {
+    key: u64,
+    about: Destinations,
+    is_alive: bool,
+    /// Whether a later success than the first is kept.
+    has_last: bool,
+    last: Line,
+    text: Vec<u8>,
+}
+
+impl Runs {
+    pub(super) fn new() -> Runs {
+        Runs { slots: Vec::new(), runs: Vec::new(), used: 0, alive: 0 }
+    }
+
+    /// Takes a success. Returns whether it is the first of its run and to be handed out; others are kept as the last.
+    pub(super) fn take(&mut self, success: &Success, kept: &Kept<'_>) -> bool {
+        if self.slots.is_empty() {
+            self.slots = vec![0; SLOTS];
+        }
+        let mut slot = success.key as usize % SLOTS;
+        loop {
+            let Some(ordinal) = usize::from(self.slots[slot]).checked_sub(1) else { break };
+            let run = &mut self.runs[ordinal];
+            if run.key == success.key {
+                let is_first = !run.is_alive;
+                if is_first {
+                    run.is_alive = true;
+                    self.alive += 1;
+                } else {
+                    run.keep(kept);
+                }
+                return is_first;
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+        self.slots[slot] = self.used as u16 + 1;
+        match self.runs.get_mut(self.used) {
+            Some(run) => (run.key, run.about, run.is_alive, run.has_last) = (success.key, success.about, true, false),
+            None => self.runs.push(Run {
+                key: success.key,
+                about: success.about,
+                is_alive: true,
+                has_last: false,
+                last: Line {
+                    origin: kept.origin.clone(),
+                    seq: 0,
+                    number: 0,
+                    lines: 0,
+                    outer_at: None,
+                    command: None,
+                    header: None,
+                    text: Text::default(),
+                },
+                text: Vec::new(),
+            }),
+        }
+        self.used += 1;
+        self.alive += 1;
+        true
+    }
+
+    /// Whether there is no room for another run.
+    pub(super) fn is_full(&self) -> bool {
+        self.used >= RUNS_MAX
+    }
+
+    /// Whether no run goes on.
+    pub(super) fn is_empty(&self) -> bool {
+        self.alive == 0
+    }
+
+    /// Ends the runs that speak of one of these destinations, or all; returns what was kept of them, in stream order.
+    pub(super) fn end(&mut self, about: Option<Destinations>) -> Vec<Line> {
+        let shares = |a: Destinations, b: Destinations| (a[0] != 0 && a[0] == b[0]) || (a[1] != 0 && a[1] == b[1]);
+        let mut ended = Vec::new();
+        for run in &mut self.runs[..self.used] {
+            if !run.is_alive || about.is_some_and(|about| !shares(about, run.about)) {
+                continue;
+            }
+            run.is_alive = false;
+            self.alive -= 1;
+            if std::mem::take(&mut run.has_last) {
+                ended.push(Line { text: super::text_of(&run.text).into(), ..run.last.clone() });
+            }
+        }
+        ended.sort_by_key(|line| line.seq);
+        ended
+    }
+
+    /// Ends all runs and forgets them.
+    pub(super) fn clear(&mut self) -> Vec<Line> {
+        let ended = self.end(None);
+        self.slots.fill(0);
+        self.used = 0;
+        ended
+    }
+}
+
+impl Run {
+    fn keep(&mut self, kept: &Kept<'_>) {
+        let Line { origin, command, seq, number, lines, outer_at, .. } = &mut self.last;
+        if !Arc::ptr_eq(origin, kept.origin) {
+            *origin = kept.origin.clone();
+        }
+        if *command != *kept.command {
+            command.clone_from(kept.command);
+        }
+        (*seq, *number, *lines, *outer_at) = (kept.seq, kept.number, kept.lines, kept.outer_at);
+        self.text.clear();
+        self.text.extend_from_slice(kept.text);
+        self.has_last = true;
+    }
+}
