@@ -142,11 +142,14 @@ fn is_silent(event: &Event) -> bool {
     is_known && event.level < Level::Warn && about.failed.is_none() && (about.worked.is_empty() || is_access(event))
 }
 
+/// Of each thing, where it worked and where it failed.
+type Stories = BTreeMap<Thing, Vec<(u64, bool)>>;
+
 /// What a reader learns: everything that is not silent, and of each thing's successes the last before and the first after
 /// each of its failures, and the last of all.
-fn learnt(lines: &[Line]) -> (Vec<(u64, Fact)>, BTreeMap<Thing, Vec<(u64, bool)>>) {
+fn learnt(lines: &[Line]) -> (Vec<(u64, Fact)>, Stories) {
     let mut said = Vec::new();
-    let mut stories: BTreeMap<Thing, Vec<(u64, bool)>> = BTreeMap::new();
+    let mut stories = Stories::new();
     for line in lines {
         let event = parse(line);
         if !is_silent(&event) {

@@ -59,8 +59,7 @@ impl Runs {
             self.slots = vec![0; SLOTS];
         }
         let mut slot = success.key as usize % SLOTS;
-        loop {
-            let Some(ordinal) = usize::from(self.slots[slot]).checked_sub(1) else { break };
+        while let Some(ordinal) = usize::from(self.slots[slot]).checked_sub(1) {
             let run = &mut self.runs[ordinal];
             if run.key == success.key {
                 let is_first = !run.is_alive;
