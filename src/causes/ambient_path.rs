@@ -205,7 +205,8 @@ pub fn no_endpoint(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             Verdict::likely(&address)
                 .says("{service} has no usable endpoint")
                 .slot("service", &address)
-                .slot("host", &address)
+                .slot("namespace", "<namespace>")
+                .slot("name", "<service>")
                 .token(&vip.host)
                 .because(event, "the service address is known, but none of its endpoints can be used")
                 .settle_by(format!("istioctl ztunnel-config service | grep {}", vip.host)),
@@ -233,7 +234,8 @@ pub fn no_endpoint(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         Verdict::certain(&service.hostname)
             .says(says)
             .slot("service", &service.hostname)
-            .slot("host", &service.hostname)
+            .slot("namespace", &service.namespace)
+            .slot("name", service.hostname.split('.').next().unwrap_or(&service.hostname))
             .slot("port", vip.port)
             .token(&vip.host)
             .token(&service.hostname)
@@ -305,10 +307,9 @@ fn dials_own_port(connection: &Connection) -> bool {
 fn listening(verdict: Verdict, connection: &Connection, target: &str) -> Verdict {
     let to = tunnel::destination(connection);
     verdict
-        .says("nothing listens on {address} of {service}")
-        .slot("address", target)
+        .slot("upstream", target)
         .slot("service", &to)
-        .slot("proxy", &to)
+        .slot("name", if connection.dst.workload.is_empty() { &to } else { &*connection.dst.workload })
         .token(tunnel::dialled(connection))
         .token(&to)
 }
@@ -333,10 +334,8 @@ pub fn connect_timeout(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     }
     Some(
         Verdict::likely(&target)
-            .says("connecting to {address} of {service} times out")
-            .slot("address", &target)
+            .slot("upstream", &target)
             .slot("service", &to)
-            .slot("proxy", tunnel::source(connection))
             .token(tunnel::dialled(connection))
             .token(&to)
             .because(event, "nothing answered within the time limit"),

@@ -7,6 +7,7 @@ use meshwhy_parsers::access::{ClusterName, Sign};
 use meshwhy_parsers::event::{Event, Fact, Kind, Process, Push};
 use meshwhy_parsers::state::State;
 
+use super::ambient_path;
 use super::requests::{self, Empty, Seen, why_empty};
 use crate::engine::cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -77,11 +78,12 @@ pub static UPSTREAM_NOT_LISTENING: Cause = Cause {
              If the application is only slow to start, add a readiness probe.",
     verify: "kubectl exec deploy/{name} -c istio-proxy -- ss -ltn",
     explains: &[("app-error", Within::Token), ("outlier-ejected", Within::Token)],
-    hits: &["app-listens-on-loopback"],
+    hits: &["app-listens-on-loopback", "ambient-application-refuses"],
     near_misses: &["app-closes-connection", "gateway-port-refused"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, not_listening)),
         Rule::Mesh(|view| requests::judge_sentences(view, not_listening)),
+        Rule::after(Kind::Connection, 5, ambient_path::not_listening),
     ],
 };
 
@@ -147,6 +149,7 @@ pub static UPSTREAM_CONNECT_TIMEOUT: Cause = Cause {
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, connect_timeout)),
         Rule::Mesh(|view| requests::judge_sentences(view, connect_timeout)),
+        Rule::after(Kind::Connection, 5, ambient_path::connect_timeout),
     ],
 };
 

@@ -3,7 +3,6 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 mod ambient_capture_missing;
-#[allow(dead_code)] // asked by pages that follow
 mod ambient_path;
 mod answers;
 mod authz_denied;

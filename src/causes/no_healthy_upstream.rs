@@ -2,7 +2,7 @@
 
 use meshwhy_parsers::event::Kind;
 
-use super::{data_path, requests};
+use super::{ambient_path, data_path, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Within};
 
 /// The page.
@@ -19,10 +19,11 @@ pub static CAUSE: Cause = Cause {
         endpoints that this proxy does not get.",
     verify: "kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={name}",
     explains: &[("app-error", Within::Token)],
-    hits: &["service-has-no-endpoints"],
+    hits: &["service-has-no-endpoints", "ambient-service-without-endpoints"],
     near_misses: &["ejected-after-errors", "subset-labels-match-no-pod"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::no_endpoint)),
         Rule::Mesh(|view| requests::judge_sentences(view, data_path::no_endpoint)),
+        Rule::after(Kind::Connection, 5, ambient_path::no_endpoint),
     ],
 };
