@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshwhy_parsers::access::{ClusterName, Sign};
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat};
+use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat, Side};
 
 use super::requests::{self, Seen, TlsTrouble, tls_trouble};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
@@ -128,9 +128,29 @@ pub static TLS_TO_PLAINTEXT_PORT: Cause = Cause {
     near_misses: &["http-to-https-port"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, tls_to_plain)),
+        Rule::on(Kind::Handshake, tls_handshake),
         Rule::Mesh(|view| requests::judge_sentences(view, tls_to_plain)),
     ],
 };
+
+fn tls_handshake(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Handshake(handshake) = &event.fact else { return None };
+    let fault = &handshake.fault;
+    if handshake.side != Side::Client || !fault.text.contains("OPENSSL") {
+        return None;
+    }
+    let is_tls = tls_trouble(&fault.what, &fault.text, fault.by_peer, false) == TlsTrouble::TlsToPlain;
+    is_tls.then_some(())?;
+    let peer = handshake.peer.as_ref().map_or("an unnamed peer".to_string(), ToString::to_string);
+    Some(
+        Verdict::likely(&peer)
+            .because(event, "the other end did not answer with TLS")
+            .slot("service", &peer)
+            .slot("upstream", &peer)
+            .slot("proxy", &event.origin.pod)
+            .says("TLS is sent to {upstream}, which answers in plain text"),
+    )
+}
 
 fn tls_to_plain(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     if seen.tls() == Some(TlsTrouble::TlsToPlain) {

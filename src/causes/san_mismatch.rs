@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::errors::{Fault, What};
+use meshwhy_parsers::event::{Event, Fact, Kind};
 
-use super::{policy, requests, trust_domain_mismatch, tunnel};
+use super::{control_link, policy, requests, trust_domain_mismatch, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -28,6 +28,9 @@ pub static CAUSE: Cause = Cause {
     near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
+        Rule::after(Kind::Stream, 5, control_plane),
+        Rule::after(Kind::Certificate, 5, control_plane),
+        Rule::after(Kind::Handshake, 5, handshake),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::wrong_identity)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::wrong_identity)),
     ],
@@ -73,4 +76,32 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .token(tunnel::dialled(connection))
             .token(&connection.service),
     )
+}
+
+/// Reads a proxy that does not find the control plane's name in its certificate.
+fn control_plane(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (_, fault) = control_link::failure(event)?;
+    by_fault(fault, event, &control_link::control_plane(view, event))
+}
+
+/// Reads a TLS error in Envoy's own log.
+fn handshake(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Handshake(handshake) = &event.fact else { return None };
+    let peer = handshake.peer.as_ref().map_or("its peer".to_string(), ToString::to_string);
+    by_fault(&handshake.fault, event, &peer)
+}
+
+fn by_fault(fault: &Fault, event: &Arc<Event>, addr: &str) -> Option<Verdict> {
+    let What::WrongName { want, have } = &fault.what else { return None };
+    if trust_domain_mismatch::differ_only_in_domain(want, have) {
+        return None;
+    }
+    let or_unknown = |name: &str| if name.is_empty() { "(not named)".to_string() } else { name.to_string() };
+    let verdict = Verdict::certain(addr)
+        .slot("addr", addr)
+        .slot("want", or_unknown(want))
+        .slot("have", or_unknown(have))
+        .token(addr)
+        .because(event, "the certificate is trusted, but carries other names");
+    Some(verdict)
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::ztunnel::{Connection, Direction};
 
-use super::{policy, requests, tunnel};
+use super::{control_link, policy, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -28,6 +28,9 @@ pub static CAUSE: Cause = Cause {
     near_misses: &["ambient-clock-behind", "ambient-roots-differ", "roots-differ"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
+        Rule::after(Kind::Stream, 5, control_plane),
+        Rule::after(Kind::Certificate, 5, control_plane),
+        Rule::after(Kind::Handshake, 5, handshake),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::certificate_expired)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::certificate_expired)),
     ],
@@ -87,4 +90,41 @@ fn expired_in_dump<'w>(
         let (from, to) = certificate.valid?;
         (to < event.at?).then(|| (document, format!("certificate {identity} valid {from} to {to}")))
     })
+}
+
+/// Reads a proxy whose control plane, or which itself, shows an expired certificate.
+fn control_plane(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (_, fault) = control_link::failure(event)?;
+    if fault.what != What::Expired {
+        return None;
+    }
+    let address = control_link::control_plane(view, event);
+    let verdict = match fault.by_peer {
+        true => {
+            let who = control_link::speaker(event);
+            Verdict::certain(who)
+                .slot("who", who)
+                .because(event, "istiod says that this proxy's certificate has expired")
+        }
+        // The chain is checked as a whole: it may also be the CA's certificate in it.
+        false => Verdict::possible(&address)
+            .slot("who", format!("istiod at {address}"))
+            .because(event, "a certificate in istiod's chain has expired")
+            .settle_by(format!("openssl s_client -connect {address} -showcerts </dev/null")),
+    };
+    Some(verdict.token(address))
+}
+
+/// Reads a TLS error in Envoy's own log.
+fn handshake(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Handshake(handshake) = &event.fact else { return None };
+    if handshake.fault.what != What::Expired {
+        return None;
+    }
+    let peer = handshake.peer.as_ref().map_or("the peer".to_string(), ToString::to_string);
+    let (who, shows) = match handshake.fault.by_peer {
+        true => (control_link::speaker(event).to_string(), "the other side says that the certificate has expired"),
+        false => (peer, "the peer's certificate is past its end"),
+    };
+    Some(Verdict::certain(&who).slot("who", &who).token(&who).because(event, shows))
 }
