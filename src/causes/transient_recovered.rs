@@ -13,7 +13,7 @@ pub static CAUSE: Cause = Cause {
     remedy: "Nothing to do. If it comes back often, look at what restarts.",
     verify: "meshwhy replay with newer logs names nothing",
     explains: &[],
-    hits: &[],
+    hits: &["proxy-waits-for-dns-at-start"],
     near_misses: &[],
     rules: &[],
 };

@@ -232,10 +232,11 @@ impl Page {
             );
             self.wrapped("  ", "    ", &text);
             if let Some(evidence) = finding.because.first() {
-                let quote = format!("{}  {}", evidence.place(), evidence.quote.trim());
-                let room = self.look.width.saturating_sub(4).max(20);
-                let quote = trim_middle(&printable(&quote), room);
-                self.line(&format!("    {quote}"));
+                let place = self.paint(DIM, &printable(&evidence.place()));
+                let room = self.look.width.saturating_sub(6).max(20);
+                let quote = trim_middle(&printable(evidence.quote.trim()), room);
+                self.line(&format!("    {place}"));
+                self.line(&format!("      {quote}"));
             }
         }
     }
