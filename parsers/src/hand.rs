@@ -242,9 +242,22 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "4    DROP         all  --  anywhere             anywhere            /* cali:f5 */ mark match 0x40000/0x40000 rpfilter validmark invert",
             "[812:48720] -A KUBE-FORWARD -m conntrack --ctstate INVALID -j DROP",
+            "Chain PREROUTING (1 references) pkts bytes target prot opt in out source destination 412 29664 DROP all -- * * 0.0.0.0/0 0.0.0.0/0 rpfilter validmark invert",
             "-A cali-tw-cali1 -m comment --comment \"Drop if no policies passed packet\" -j DROP",
         ],
         read: packet_filter,
+    },
+    Signature {
+        name: "network-plugin-drop",
+        printed_by: "cilium/cilium: pkg/hubble, pkg/monitor; projectcalico/calico: flow logs",
+        versions: "all",
+        meaning: "The network plugin dropped a packet and says that a policy asked for it.",
+        points_to: &["networkpolicy-blocked", "hbone-blocked"],
+        examples: &[
+            "Mar  2 07:50:03.021: shop/web-58c4d:40112 (ID:11024) <> shop/cart-6d7f9:9080 (ID:20311) Policy denied DROPPED (TCP Flags: SYN)",
+            "xx drop (Policy denied) flow 0x21b to endpoint 1904, ifindex 31, identity 11024->20311: 10.9.0.4:40112 -> 10.9.2.17:9080 tcp SYN",
+        ],
+        read: plugin_drop,
     },
     Signature {
         name: "kernel-setting",
@@ -327,7 +340,7 @@ pub fn answer(line: &Line) -> Option<Fact> {
     if ran.contains("networkz") {
         return networks(text);
     }
-    if let Some(endpoint) = listed_endpoint(ran, text) {
+    if let Some(endpoint) = listed_endpoint(ran, text).or_else(|| proxy_row(ran, text)) {
         return Some(endpoint);
     }
     if let Some(digest) = digest(text) {
@@ -459,7 +472,9 @@ fn failed_call<'a>(fault: Fault) -> IResult<&'a str, Fact> {
 
 fn envoy_body<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = folded(&said.message);
-    let body = text.strip_prefix("Message: ").unwrap_or(&text);
+    // grpcurl prints `ERROR:`, `Code: ...`, `Message: ...`, which may have been joined.
+    let is_grpcurl = ["ERROR:", "Code: ", "Message: "].iter().any(|first| text.starts_with(first));
+    let body = if is_grpcurl { text.split_once("Message: ").map_or(&*text, |(_, body)| body) } else { &text };
     let begins = [
         "upstream connect error or disconnect/reset before headers",
         "upstream request timeout",
@@ -669,23 +684,23 @@ fn socket(text: &str) -> Option<Addr> {
 }
 
 fn proxy_endpoint<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
-    let words: Vec<&str> = said.message.split_whitespace().collect();
-    let [endpoint, status, outlier, cluster] = words.as_slice() else { return refuse(&said.message) };
+    proxy_row("", &said.message).map_or_else(|| refuse(&said.message), |fact| Ok(("", fact)))
+}
+
+/// `10.9.2.14:5000  HEALTHY  OK  outbound|5000||host`, asked of the proxy that the command names.
+fn proxy_row(command: &str, text: &str) -> Option<Fact> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [endpoint, status, outlier, cluster] = words.as_slice() else { return None };
     let is_status = matches!(*status, "HEALTHY" | "UNHEALTHY" | "DRAINING" | "TIMEOUT" | "DEGRADED" | "UNKNOWN");
-    match Addr::parse(endpoint).filter(|_| is_status && matches!(*outlier, "OK" | "FAILED")) {
-        Some(addr) => Ok((
-            "",
-            state(State::ProxyEndpoint {
-                proxy: Text::default(),
-                addr,
-                status: (*status).into(),
-                outlier: (*outlier).into(),
-                cluster: (*cluster).into(),
-                priority: None,
-            }),
-        )),
-        None => refuse(&said.message),
-    }
+    let addr = Addr::parse(endpoint).filter(|_| is_status && matches!(*outlier, "OK" | "FAILED"))?;
+    Some(state(State::ProxyEndpoint {
+        proxy: command::proxy(command).unwrap_or("").into(),
+        addr,
+        status: (*status).into(),
+        outlier: (*outlier).into(),
+        cluster: (*cluster).into(),
+        priority: None,
+    }))
 }
 
 fn ztunnel_workload<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -800,14 +815,45 @@ fn traffic_policy<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     };
     let policy = value.pointer("/spec/trafficPolicy").or_else(|| value.get("trafficPolicy")).unwrap_or(&value);
     let locality = policy.pointer("/loadBalancer/localityLbSetting").or_else(|| policy.get("localityLbSetting"));
+    // Without a setting of its own the mesh's default counts, which is on.
     let enabled =
-        locality.is_some_and(|setting| setting.get("enabled").and_then(serde_json::Value::as_bool).unwrap_or(true));
+        locality.and_then(|setting| setting.get("enabled")).and_then(serde_json::Value::as_bool).unwrap_or(true);
     let outlier_detection = policy.get("outlierDetection").is_some();
     Ok(("", state(State::LocalityLb { enabled, outlier_detection })))
 }
 
+fn plugin_drop<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = said.message.trim();
+    let names_policy = text.contains("Policy denied") || text.contains("policy-verdict:none");
+    let is_drop = ["DROPPED", "DENIED", "drop ("].iter().any(|mark| text.contains(mark));
+    if names_policy && is_drop {
+        return Ok(("", state(State::PacketFilter { rule: text.into(), packets: Some(1) })));
+    }
+    refuse(text)
+}
+
+/// A whole chain as `iptables -L` lists it, joined to one record: the rule that drops, the most telling one first.
+fn listed_chain(text: &str) -> Option<State> {
+    let words: Vec<&str> = text.strip_prefix("Chain ")?.split_whitespace().collect();
+    let drops =
+        (1..words.len()).filter(|at| matches!(words[*at], "DROP" | "REJECT") && words.get(at + 2) == Some(&"--"));
+    let rules = drops.map(|at| {
+        let tail = &words[at..];
+        // The next rule begins four words before its own options column: packets, bytes, target, protocol.
+        let next = tail.iter().skip(3).position(|word| *word == "--").map_or(tail.len(), |next| next + 3 - 4);
+        let packets = at.checked_sub(2).and_then(|before| words[before].parse().ok());
+        (tail[..next.max(1)].join(" "), packets)
+    });
+    let telling = |rule: &str| ["rpfilter", "INVALID", "polic"].iter().any(|mark| rule.contains(mark));
+    let (rule, packets) = rules.max_by_key(|(rule, _)| telling(rule))?;
+    Some(State::PacketFilter { rule: rule.into(), packets })
+}
+
 fn packet_filter<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = said.message.trim();
+    if let Some(chain) = listed_chain(text) {
+        return Ok(("", state(chain)));
+    }
     let words: Vec<&str> = text.split_whitespace().collect();
     let saved = text.contains("-A ") && (text.contains("-j DROP") || text.contains("-j REJECT"));
     // `num target prot opt` or `pkts bytes target prot opt`: the options column is `--` or a flag.
@@ -893,6 +939,10 @@ fn packet<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn prompt<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = said.message.trim();
     let is_prompt = text.starts_with("$ ") || text.starts_with("# ") || text.starts_with("➜ ");
-    let is_frame = matches!(text, "..." | "ERROR:" | "---" | "Events:" | "Code: Unavailable" | "```");
+    let is_listing = text.starts_with("Chain ")
+        || text.starts_with("num  target")
+        || text.starts_with("pkts bytes")
+        || text.starts_with("--- ") && text.ends_with(" ---");
+    let is_frame = is_listing || matches!(text, "..." | "ERROR:" | "---" | "Events:" | "Code: Unavailable" | "```");
     if is_prompt || is_frame || text.starts_with("Code: ") { Ok(("", Fact::Known)) } else { refuse(&said.message) }
 }

@@ -8,7 +8,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
 use super::{saved, tunnel};
-use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
 /// The cause.
@@ -22,7 +22,7 @@ pub static CAUSE: Cause = Cause {
                 of calls that is sent to the other network fails, so that it looks like an unreliable application.",
     remedy: "Look at the gateway pods of {network}: ready? Does the proxy listen on {port}? Does the Service map it?",
     verify: "nc -vz {host} {port}",
-    explains: &[],
+    explains: &[("crossnetwork-port-blocked", Within::Token), ("upstream-connect-timeout", Within::Token)],
     hits: &["gateway-refuses-15008"],
     near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured"],
     rules: &[
@@ -60,9 +60,13 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     )
 }
 
-/// Fills the slots for a gateway known by a table.
-fn listed(verdict: Verdict, cluster: &str, name: &str) -> Verdict {
-    verdict
+/// Fills the slots for a gateway known by a table; the addresses of the cluster's gateways tie it to calls that fail there.
+fn listed(view: &View<'_>, verdict: Verdict, cluster: &str, name: &str) -> Verdict {
+    let gateways = saved::gateways(view);
+    let addresses =
+        gateways.iter().filter(|gateway| gateway.cluster() == cluster).filter_map(|gateway| gateway.address());
+    addresses
+        .fold(verdict, |verdict, address| verdict.token(address))
         .says("the east-west gateway {name} of {network} is not serving: {why}")
         .slot("network", cluster)
         .slot("name", name)
@@ -85,7 +89,7 @@ pub fn pods(view: &View<'_>) -> Vec<Verdict> {
             continue;
         }
         verdicts.push(
-            listed(Verdict::certain(&format!("{cluster} gateway")), cluster, pod.name)
+            listed(view, Verdict::certain(&format!("{cluster} gateway")), cluster, pod.name)
                 .slot(
                     "why",
                     format!("its pod is {} with {} of {} containers ready", pod.status, pod.ready, pod.containers),
@@ -105,7 +109,7 @@ pub fn pods(view: &View<'_>) -> Vec<Verdict> {
         };
         let cluster = &event.origin.cluster;
         verdicts.push(
-            listed(Verdict::certain(&format!("{cluster} gateway")), cluster, name)
+            listed(view, Verdict::certain(&format!("{cluster} gateway")), cluster, name)
                 .slot("why", why)
                 .because(event, "nobody stands behind the gateway's address"),
         );
