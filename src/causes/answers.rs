@@ -23,7 +23,7 @@ pub static CLIENT_DISCONNECTED: Cause = Cause {
     verify: "the caller's own log shows that it cancelled",
     explains: &[],
     hits: &["callers-hang-up"],
-    near_misses: &["app-closes-connection"],
+    near_misses: &["app-closes-connection", "push-drains-streams"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, client_gone))],
 };
 

@@ -32,7 +32,12 @@ pub static CAUSE: Cause = Cause {
         "authorizer-says-no",
         "waypoint-tunnel-refused",
     ],
-    near_misses: &["ambient-strict-refuses-plaintext", "ambient-policy-unknown", "authorizer-does-not-answer"],
+    near_misses: &[
+        "ambient-strict-refuses-plaintext",
+        "ambient-policy-unknown",
+        "authorizer-does-not-answer",
+        "expired-user-token",
+    ],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::policy_denied)),

@@ -185,7 +185,13 @@ pub static UPSTREAM_CLOSED_CONNECTION: Cause = Cause {
     verify: "kubectl -n {namespace} logs deploy/{name} -c istio-proxy | grep -c ' UC '",
     explains: &[("app-error", Within::Token), ("outlier-ejected", Within::Token)],
     hits: &["app-closes-connection"],
-    near_misses: &["plaintext-meets-strict", "drain-shorter-than-request"],
+    near_misses: &[
+        "drain-shorter-than-request",
+        "waypoint-tunnel-refused",
+        "scraper-calls-pod-address",
+        "http2-to-http1-server",
+        "app-listens-on-loopback",
+    ],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, closed)),
         Rule::Mesh(|view| requests::judge_sentences(view, closed)),
@@ -239,16 +245,12 @@ pub static UPSTREAM_TIMEOUT: Cause = Cause {
     ],
 };
 
-fn timeout(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+fn timeout(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let service = seen.request.service();
     let verdict = match seen.sign {
-        Sign::TimedOut if seen.request.details.starts_with("via_upstream") || seen.request.details.is_empty() => {
-            if seen.server_line(view).is_some() {
-                return None;
-            }
-            seen.fill(Verdict::possible(&service), "504 came from further on")
-                .settle_by("the log of the next proxy on the way")
-        }
+        Sign::TimedOut if seen.request.details.starts_with("via_upstream") || seen.request.details.is_empty() => seen
+            .fill(Verdict::possible(&service), "504 came from further on")
+            .settle_by("the log of the next proxy on the way"),
         Sign::TimedOut => seen.fill(Verdict::certain(&service), "the proxy gave up waiting for the answer"),
         Sign::IdleTimedOut => seen.fill(Verdict::likely(&service), "nothing moved on the stream for too long (SI)"),
         Sign::AnsweredGrpcError if grpc_deadline(seen) => seen
@@ -285,10 +287,9 @@ pub static APP_ERROR: Cause = Cause {
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, app_error))],
 };
 
-fn app_error(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+fn app_error(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let service = seen.request.service();
     match seen.sign {
-        Sign::AnsweredError if seen.server_line(view).is_some() => None,
         Sign::AnsweredError if seen.request.is_inbound() => {
             Some(seen.fill(Verdict::likely(&service), "the application's own answer, seen by its proxy"))
         }
@@ -320,7 +321,7 @@ pub static LISTENER_DRAIN: Cause = Cause {
     verify: "kubectl -n istio-system logs deploy/istiod --since=1h | grep 'Push debounce stable'",
     explains: &[("client-disconnected", Within::File), ("upstream-closed-connection", Within::Token)],
     hits: &["push-drains-streams"],
-    near_misses: &["callers-hang-up"],
+    near_misses: &["callers-hang-up", "drain-shorter-than-request"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, drained))],
 };
 

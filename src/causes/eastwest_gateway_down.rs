@@ -23,7 +23,7 @@ pub static CAUSE: Cause = Cause {
     remedy: "Look at the gateway pods of {network}: ready? Does the proxy listen on {port}? Does the Service map it?",
     verify: "nc -vz {host} {port}",
     explains: &[("crossnetwork-port-blocked", Within::Token), ("upstream-connect-timeout", Within::Token)],
-    hits: &["gateway-refuses-15008"],
+    hits: &["gateway-refuses-15008", "gateway-port-refused"],
     near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),

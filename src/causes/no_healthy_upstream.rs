@@ -20,7 +20,7 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={name}",
     explains: &[("app-error", Within::Token)],
     hits: &["service-has-no-endpoints", "ambient-service-without-endpoints"],
-    near_misses: &["ejected-after-errors", "subset-labels-match-no-pod"],
+    near_misses: &["ejected-after-errors", "subset-labels-match-no-pod", "route-to-missing-cluster"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::no_endpoint)),
         Rule::Mesh(|view| requests::judge_sentences(view, data_path::no_endpoint)),

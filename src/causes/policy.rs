@@ -188,7 +188,7 @@ pub static PROTOCOL_MISMATCH: Cause = Cause {
     verify: "kubectl -n {namespace} get svc {name} -o jsonpath='{.spec.ports}'",
     explains: &[("app-error", Within::Token)],
     hits: &["http2-to-http1-server"],
-    near_misses: &["app-closes-connection"],
+    near_misses: &["app-closes-connection", "cookies-too-big"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, protocol)),
         Rule::Mesh(|view| requests::judge_sentences(view, protocol)),

@@ -25,10 +25,19 @@ pub(super) struct Seen<'a> {
 /// How a cause judges one failing request.
 pub(super) type Judge = fn(&View<'_>, &Seen<'_>) -> Option<Verdict>;
 
-/// Judges an access line.
+/// Judges an access line. Where the proxy on the other side wrote why it failed, that line is judged in its place, and
+/// both become one finding.
 pub(super) fn judge(view: &View<'_>, event: &Arc<Event>, judge: Judge) -> Option<Verdict> {
     let Fact::Request(request) = &event.fact else { return None };
-    judge(view, &Seen { event, request, sign: request.sign() })
+    let seen = Seen { event, request, sign: request.sign() };
+    if matches!(seen.sign, Sign::AnsweredError | Sign::TimedOut) && seen.request.flags.is_empty() {
+        if let Some((event, request)) = seen.server_line(view) {
+            let server = Seen { event, request, sign: request.sign() };
+            let verdict = judge(view, &server)?;
+            return Some(verdict.because(seen.event, "the caller's proxy only passed the failure on"));
+        }
+    }
+    judge(view, &seen)
 }
 
 /// Judges the sentences that callers saw, where no proxy's own line says more. They name neither the proxy nor the
@@ -87,6 +96,12 @@ impl<'a> Seen<'a> {
         });
         let front_port = self.request.downstream_local.as_ref().is_some_and(|addr| matches!(addr.port, 8443 | 15443));
         origin.role == Role::Gateway || named || front_port
+    }
+
+    /// Whether an egress gateway wrote the line.
+    pub(super) fn at_egress(&self) -> bool {
+        let origin = &*self.event.origin;
+        [&origin.pod, &origin.file].iter().any(|name| name.contains("egress"))
     }
 
     /// Whether the upstream's cluster is a service of the mesh, as opposed to a host outside.
@@ -152,9 +167,12 @@ impl<'a> Seen<'a> {
             verdict = verdict.slot("upstream", upstream).token(upstream).token(&upstream.host);
             verdict = verdict.slot("addr", upstream).slot("host", &upstream.host).slot("port", upstream.port);
         }
-        if let Some(local) = request.downstream_local.as_ref().filter(|_| request.is_inbound()) {
-            // On the server's side this is the address that the client's line calls its upstream.
-            verdict = verdict.token(local).token(&local.host).slot("local", local);
+        if let Some(local) = &request.downstream_local {
+            verdict = verdict.slot("local", local);
+            if request.is_inbound() || self.sign == Sign::NoFilterChain {
+                // On the server's side this is the address that the client's line calls its upstream.
+                verdict = verdict.token(local).token(&local.host);
+            }
         }
         if request.cluster != ClusterName::None {
             verdict = verdict.slot("cluster", &request.cluster);

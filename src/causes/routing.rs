@@ -29,6 +29,8 @@ pub static NO_ROUTE: Cause = Cause {
 fn no_route(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let authority = seen.request.service();
     match seen.sign {
+        // An egress gateway without a route lacks the host, not the route.
+        Sign::NoRoute if seen.at_egress() => None,
         Sign::NoRoute => Some(seen.fill(Verdict::certain(&authority), "no route or virtual host fits (NR route_not_found)")),
         Sign::NoCluster if seen.request.cluster == ClusterName::None => Some(
             seen.fill(Verdict::likely(&authority), "a route fits, but its cluster does not exist (NC cluster_not_found)")
@@ -71,11 +73,12 @@ fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
             .slot("listener_port", port)
     };
     match seen.sign {
+        Sign::NoFilterChain if seen.at_egress() => None,
         Sign::NoFilterChain if !request.sni.is_empty() || seen.at_gateway() => {
             let subject = if request.sni.is_empty() { format!("port {port}") } else { request.sni.to_string() };
             Some(with_slots(seen.fill(Verdict::likely(&subject), "no filter chain carries this server name")))
         }
-        Sign::NoRoute if seen.at_gateway() => Some(with_slots(
+        Sign::NoRoute if seen.at_gateway() && !seen.at_egress() => Some(with_slots(
             seen.fill(Verdict::possible(&request.service()), "no virtual host at the gateway")
                 .settle_by("kubectl get gateway,virtualservice -A: does one name this host, and each other?")
                 .says("the gateway may have no Gateway resource for {authority}"),
@@ -102,14 +105,13 @@ pub static SERVICE_ENTRY_MISSING: Cause = Cause {
 
 fn service_entry(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let destination = seen.request.service();
-    let at_egress = seen.event.origin.file.contains("egress") || seen.event.origin.pod.contains("egress");
     match seen.sign {
         Sign::BlackHole => Some(
             seen.fill(Verdict::possible(&destination), "no service of the mesh has this address or name")
                 .slot("destination", &destination)
                 .settle_by("kubectl get serviceentry -A: is the host there, and exported to the caller's namespace?"),
         ),
-        Sign::NoRoute | Sign::NoFilterChain if at_egress => Some(
+        Sign::NoRoute | Sign::NoFilterChain if seen.at_egress() => Some(
             seen.fill(Verdict::certain(&destination), "the egress gateway does not know the host")
                 .slot("destination", &destination),
         ),
@@ -130,7 +132,7 @@ pub static EGRESS_BLOCKED: Cause = Cause {
     verify: "kubectl -n istio-system get configmap istio -o yaml | grep -A2 outboundTrafficPolicy",
     explains: &[("app-error", Within::Token)],
     hits: &["registry-only-blocks-egress"],
-    near_misses: &["host-without-route"],
+    near_misses: &["host-without-route", "egress-gateway-without-entry"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, egress))],
 };
 
@@ -191,7 +193,7 @@ pub static SUBSET_MISMATCH: Cause = Cause {
     verify: "kubectl -n {namespace} get pods --show-labels; kubectl -n {namespace} get destinationrule -o yaml",
     explains: &[("no-healthy-upstream", Within::Token), ("no-route", Within::Token)],
     hits: &["subset-labels-match-no-pod", "subset-never-defined"],
-    near_misses: &["service-has-no-endpoints", "ejected-after-errors"],
+    near_misses: &["service-has-no-endpoints", "ejected-after-errors", "named-cluster-does-not-exist"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, subset))],
 };
 

@@ -25,7 +25,7 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl ztunnel-config certificates | grep {who}",
     explains: &[],
     hits: &["ambient-certificate-expired", "expired-workload-certificate"],
-    near_misses: &["ambient-clock-behind", "ambient-roots-differ", "roots-differ"],
+    near_misses: &["ambient-clock-behind", "ambient-roots-differ"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Stream, 5, control_plane),
