@@ -10,10 +10,12 @@ mod ca_provider_unavailable;
 mod cert_revoked;
 mod client_cert_rejected;
 mod clock_skew;
+mod cluster_id_conflict;
 mod cni_failure;
 mod config_invalid;
 mod conntrack_problem;
 mod control_link;
+mod control_plane;
 mod crossnetwork_port_blocked;
 mod data_path;
 mod dataplane_mode_mismatch;
@@ -28,9 +30,11 @@ mod iptables_failure;
 mod istiod_down;
 mod istiod_remote_misaddressed;
 mod istiod_remote_missing;
+mod istiod_replicas_diverged;
 mod istiod_unreachable;
 mod jwt_authn_failed;
 mod jwt_invalid;
+mod known_bug;
 mod locality_lb;
 mod mtu_blackhole;
 mod network_label_wrong;
@@ -58,6 +62,7 @@ mod routing;
 mod san_mismatch;
 mod saved;
 mod sds_secret_missing;
+mod service_differs;
 mod service_not_global;
 mod stale_endpoint;
 mod third_party_jwt_unsupported;
@@ -93,6 +98,7 @@ pub static ALL: &[&Cause] = &[
     &trust_domain_mismatch::CAUSE,
     &san_mismatch::CAUSE,
     &workload_cert_expired::CAUSE,
+    &control_plane::CA_CERT_EXPIRED,
     &clock_skew::CAUSE,
     &ca_provider_unavailable::CAUSE,
     &sds_secret_missing::CAUSE,
@@ -101,6 +107,13 @@ pub static ALL: &[&Cause] = &[
     &version_skew::CAUSE,
     &xds_rejected::CAUSE,
     &config_invalid::CAUSE,
+    &control_plane::CRD_MISSING,
+    &control_plane::RBAC_MISSING,
+    &control_plane::KUBE_API_UNREACHABLE,
+    &istiod_replicas_diverged::CAUSE,
+    &control_plane::ISTIOD_ENV_INCOMPATIBLE,
+    &control_plane::LICENSE_INVALID,
+    &known_bug::CAUSE,
     &resource_exhaustion::CAUSE,
     &cert_revoked::CAUSE,
     // multicluster: discovery and gateways
@@ -110,8 +123,11 @@ pub static ALL: &[&Cause] = &[
     &remote_api_unauthorized::CAUSE,
     &remote_api_forbidden::CAUSE,
     &remote_api_cert_untrusted::CAUSE,
+    &cluster_id_conflict::CAUSE,
     &peering_disconnected::CAUSE,
     &remote_cluster_dark::CAUSE,
+    &service_differs::CAUSE,
+    &control_plane::DISCOVERY_SELECTORS,
     &network_label_wrong::CAUSE,
     &pod_ip_unreachable::CAUSE,
     &endpoint_address_wrong::CAUSE,

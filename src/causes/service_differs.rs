@@ -1,0 +1,39 @@
+//! The same service is defined differently in two clusters.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Fact, Kind, Network};
+
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::view::View;
+
+/// The cause.
+pub static CAUSE: Cause = Cause {
+    slug: "service-differs",
+    severity: Severity::Error,
+    summary: "the service {service} is defined differently in two clusters, so their endpoints do not merge",
+    mechanism: "One service of a mesh is the sum of the Services of the same name in all clusters. istiod takes ports and type from one of them, the \
+                local one first; endpoints of a cluster whose ports have other names or numbers fit nothing and are left out, or are \
+                called on a port where nothing listens. Only ambient istiods warn; sidecar ones say it at debug level.",
+    remedy: "Make the Service {service} the same in every cluster: port names, numbers, protocols and type. First check: kubectl get svc in both, side by side.",
+    verify: "kubectl get svc -A -o wide | grep -w {name}",
+    explains: &[("no-healthy-upstream", Within::Token), ("upstream-not-listening", Within::Token)],
+    hits: &["service-ports-differ"],
+    near_misses: &["network-without-gateway"],
+    rules: &[Rule::on(Kind::Network, judge_istiod)],
+};
+
+/// istiod: `ServiceInfo derived from Service/shop/web has mismatched ports`.
+fn judge_istiod(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Network(Network::ServiceDiffers(service)) = &event.fact else { return None };
+    let name = service.rsplit('/').next().unwrap_or(service).split('.').next().unwrap_or(service);
+    let verdict =
+        if event.text.contains("mismatched ports") { Verdict::certain(service) } else { Verdict::likely(service) };
+    Some(
+        verdict
+            .slot("service", service)
+            .slot("name", name)
+            .token(service)
+            .because(event, "istiod compares the definitions of two clusters and they differ"),
+    )
+}
