@@ -1,0 +1,19 @@
+//! `cargo bench` measures the whole program beside grep and jq, then its parts; `cargo bench -- compare` the former
+//! alone, `cargo bench -- scan` one part.
+
+mod compare;
+mod corpus;
+mod parts;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let wanted = arguments.iter().find(|argument| !argument.starts_with('-'));
+    // Under `cargo test` each part runs once, and nothing is compared.
+    let is_test = arguments.iter().any(|argument| argument == "--test");
+    if !is_test && wanted.is_none_or(|wanted| wanted == "compare") {
+        compare::print();
+    }
+    if wanted.is_none_or(|wanted| wanted != "compare") {
+        divan::main();
+    }
+}
