@@ -22,7 +22,7 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl proxy-status",
     explains: &[("istiod-unreachable", Within::File), ("sds-secret-missing", Within::File)],
     hits: &["listener-names-a-missing-file"],
-    near_misses: &["service-takes-a-reserved-port", "wasm-module-does-not-load"],
+    near_misses: &["wasm-module-does-not-load"],
     rules: &[Rule::on(Kind::Nack, judge_nack), Rule::after(Kind::Stream, 5, judge_count)],
 };
 
