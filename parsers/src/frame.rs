@@ -442,6 +442,7 @@ impl Framer {
         let Some(piece) = self.grow_object(piece, indent, out) else { return };
         let body = &piece.text[indent..];
         if body.is_empty() || is_separator(body) {
+            self.counts.quiet += u64::from(piece.lines);
             self.blank(out);
             return;
         }

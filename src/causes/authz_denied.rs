@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat};
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::{plaintext_to_mtls_strict, policy, requests, tunnel};
+use super::{plaintext_to_mtls_strict, policy, probe_blocked, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -53,7 +53,7 @@ const APART_MAX: Duration = Duration::from_secs(15);
 /// Reads a ztunnel connection that a policy closed, on either side.
 pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (connection, what) = tunnel::failed(event)?;
-    if plaintext_to_mtls_strict::connection(view, event).is_some() {
+    if plaintext_to_mtls_strict::connection(view, event).is_some() || probe_blocked::connection(view, event).is_some() {
         return None;
     }
     match what {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat, Push};
 use meshwhy_parsers::ztunnel::ConnectionWhat;
 
-use super::{policy, requests, tunnel};
+use super::{policy, probe_blocked, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -47,6 +47,10 @@ pub fn is_strict(policy: &str) -> bool {
 pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (connection, what) = tunnel::inbound(event)?;
     let ConnectionWhat::PolicyDenied { policy } = what else { return None };
+    // A probe that is refused is no caller to bring into the mesh.
+    if probe_blocked::connection(view, event).is_some() {
+        return None;
+    }
     let to = tunnel::destination(connection);
     let verdict = match policy {
         Some(policy) if is_strict(policy) => Verdict::certain(policy)

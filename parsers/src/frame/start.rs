@@ -18,8 +18,20 @@ pub(super) enum Start {
     Sentence,
 }
 
-/// First words of a Go program's death: these lines begin a record and the stack behind them belongs to it.
-const CRASHES: [&str; 5] = ["panic: ", "fatal error: ", "runtime: ", "unexpected fault address ", "SIGTERM: "];
+/// First words of a Go program's death, and of ztunnel's where it cannot start: these lines begin a record and the stack or
+/// the causes behind them belong to it.
+const CRASHES: [&str; 10] = [
+    "panic: ",
+    "fatal error: ",
+    "runtime: ",
+    "unexpected fault address ",
+    "SIGTERM: ",
+    "Error: invalid env var ",
+    "Error: invalid configuration: ",
+    "Error: error parsing proxy config: ",
+    "Error: invalid uri: ",
+    "Error: admin server starts",
+];
 
 /// First words of what commands say. After an empty line such a line does not continue a dated record.
 const SENTENCES: [&str; 11] = [
