@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use self::json::Scanner;
 use self::prefix::{Bare, Habits, Output, Source};
-use self::runs::{Kept, Runs};
+use self::runs::{Kept, LastLine, Runs};
 use self::start::Start;
 use self::table::Table;
 use crate::event::{Line, Thing};
@@ -78,10 +78,28 @@ pub struct Counts {
     pub cut: u64,
 }
 
-/// Whether a line that begins like this surely begins a record, in whatever state a framer is: it is dated, or a JSON
-/// object's first line. For cutting a stream into parts; see [`Framer::is_plain`].
+/// Whether a line begins a record whatever stands before it: a place to cut a stream.
+///
+/// To read a file on several threads, cut it at such lines and frame each part with [`Framer::at`]. When a part is read
+/// and its framer [`Framer::is_plain`], the next part gives the records that a single framer would give, up to their line
+/// numbers, which count from the part's begin. When it is not, something reaches over the cut: let that framer read the
+/// next part, too. Runs of successes end at the cuts; at the first such line behind each multiple of [`WINDOW`] they end
+/// anyway, so that parts cut there give exactly what the whole gives.
 pub fn starts_record(line: &[u8]) -> bool {
-    start::dated(line.strip_prefix(b"[").unwrap_or(line)) || line.starts_with(b"{\"")
+    let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
+    match line.first() {
+        Some(b'0'..=b'9') => {
+            // Lines that a transport wrapped begin with its own time or brace, and may continue a record all the same.
+            let at = line[..line.len().min(40)].iter().position(|byte| matches!(byte, b'\t' | b' ')).unwrap_or(0);
+            let outputs: [&[u8]; 2] = [b" stdout ", b" stderr "];
+            start::dated(line) && !outputs.iter().any(|output| line[at..].starts_with(output))
+        }
+        Some(b'[') => start::dated(&line[1..]),
+        Some(b'{') => {
+            line.starts_with(b"{\"level\":\"") || memchr::memmem::find(line, b"\"response_flags\":").is_some()
+        }
+        _ => false,
+    }
 }
 
 /// Frames one stream.
@@ -111,8 +129,7 @@ pub struct Framer {
     command: Option<Arc<str>>,
     table: Option<Table>,
     events: Option<Arc<str>>,
-    /// The quiet line before: undated lines behind it belong to it, and then it is to be read after all.
-    quiet: QuietLine,
+    quiet: Quiet,
     runs: Runs,
     window: u64,
     /// Where the window ends.
@@ -129,12 +146,23 @@ struct Piece {
     text: String,
 }
 
-/// A line that was skipped.
+/// Lines that were skipped. The first and the last one of a window are handed out: they show how far the log reaches.
 #[derive(Default)]
-struct QuietLine {
+struct Quiet {
+    /// Whether the line before was skipped: undated lines behind it belong to it, and then it is to be read after all.
     is_open: bool,
+    /// Whether this window's first was handed out.
+    is_begun: bool,
+    last: Option<LastLine>,
+}
+
+/// Where a record stands.
+struct Place {
+    origin: SharedOrigin,
     seq: u64,
-    text: Vec<u8>,
+    number: u64,
+    lines: u32,
+    outer_at: Option<Time>,
 }
 
 /// A record that may grow.
@@ -187,7 +215,7 @@ impl Framer {
             command: None,
             table: None,
             events: None,
-            quiet: QuietLine::default(),
+            quiet: Quiet::default(),
             runs: Runs::new(),
             window: WINDOW,
             window_end: (offset / WINDOW + 1) * WINDOW,
@@ -218,15 +246,12 @@ impl Framer {
 
     /// Hands out what is complete as far as one can tell: for a stream that pauses.
     pub fn flush(&mut self, out: &mut dyn FnMut(Framed)) {
-        self.quiet.is_open = false;
         for output in [0, 1] {
             if let Some(part) = self.parts[output].take() {
                 self.join(part, out);
             }
         }
-        self.close(out);
-        let ended = self.runs.clear();
-        self.hand_out_ended(ended, out);
+        self.end_window(out);
     }
 
     /// The stream is over: hands out what is left.
@@ -282,11 +307,9 @@ impl Framer {
         if seq == 0 {
             bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         }
-        if self.window_end <= seq && self.is_plain() && is_cut(bytes) {
+        if self.window_end <= seq && self.is_plain() && starts_record(bytes) {
             self.window_end = (seq / self.window + 1) * self.window;
-            self.close(out);
-            let ended = self.runs.clear();
-            self.hand_out_ended(ended, out);
+            self.end_window(out);
         }
         if self.scan == Scan::On && self.is_bare() && self.skip(bytes, seq, out) {
             return;
@@ -310,21 +333,16 @@ impl Framer {
             return false;
         }
         self.close(out);
-        self.counts.quiet += 1;
+        let origin = self.marked.as_ref().unwrap_or(&self.origin).clone();
+        let place = Place { origin, seq, number: self.counts.lines, lines: 1, outer_at: None };
         if let Look::Worked(success) = look {
-            let origin = self.bare_origin().clone();
-            let number = self.counts.lines;
             self.quiet.is_open = false;
-            self.succeed(success, &origin, (seq, number, 1), None, line, out);
+            self.succeed(success, place, line, out);
             return true;
         }
+        self.pass(place, line, out);
         // An object is whole: what follows it does not belong to it.
         self.quiet.is_open = !line.starts_with(b"{");
-        if self.quiet.is_open {
-            self.quiet.seq = seq;
-            self.quiet.text.clear();
-            self.quiet.text.extend_from_slice(line);
-        }
         true
     }
 
@@ -333,49 +351,60 @@ impl Framer {
         if !std::mem::take(&mut self.quiet.is_open) {
             return;
         }
+        let Some(last) = &mut self.quiet.last else { return };
+        let Some(line) = last.take() else { return };
         self.counts.quiet -= 1;
-        let (origin, number) = (self.bare_origin().clone(), self.counts.lines - 1);
-        let text = text_of(&self.quiet.text).into_owned();
-        let piece = Piece { origin, seq: self.quiet.seq, number, lines: 1, outer_at: None, text };
+        let Line { origin, seq, number, lines, outer_at, text, .. } = line;
+        let piece = Piece { origin, seq, number, lines, outer_at, text: text.into() };
         self.open = Some(Open { piece, header: None, indent: 0, blanks: 0, kind: Kind::Dated });
     }
 
-    /// Hands out the first success of a run, keeps the others. It was counted as quiet.
-    fn succeed(
-        &mut self,
-        success: Success,
-        origin: &SharedOrigin,
-        (seq, number, lines): (u64, u64, u32),
-        outer_at: Option<Time>,
-        text: &[u8],
-        out: &mut dyn FnMut(Framed),
-    ) {
+    /// Counts a quiet line, and keeps it until it proves not to be the last.
+    fn pass(&mut self, place: Place, text: &[u8], out: &mut dyn FnMut(Framed)) {
+        let kept = Kept { place: &place, command: &self.command, text };
+        self.counts.quiet += u64::from(place.lines);
+        self.quiet.last.get_or_insert_with(|| LastLine::new(&place.origin)).keep(&kept);
+        if !std::mem::replace(&mut self.quiet.is_begun, true) {
+            let first = self.quiet.last.as_mut().and_then(LastLine::take);
+            self.hand_out_ended(first, out);
+        }
+    }
+
+    /// Hands out what was kept back: the last success of every run, and the last quiet line.
+    fn end_window(&mut self, out: &mut dyn FnMut(Framed)) {
+        self.close(out);
+        let mut ended = self.runs.clear();
+        ended.extend(self.quiet.last.as_mut().and_then(LastLine::take));
+        ended.sort_by_key(|line| line.seq);
+        self.quiet.is_open = false;
+        self.quiet.is_begun = false;
+        self.hand_out_ended(ended, out);
+    }
+
+    /// Hands out the first success of a run, keeps the others.
+    fn succeed(&mut self, success: Success, place: Place, text: &[u8], out: &mut dyn FnMut(Framed)) {
         if self.runs.is_full() {
             let ended = self.runs.clear();
             self.hand_out_ended(ended, out);
         }
-        let of_origin = [&origin.namespace, &origin.pod, &origin.container];
-        let of_origin =
-            of_origin.iter().fold(success.key, |key, part| key.rotate_left(9) ^ scan::hash(part.as_bytes()));
-        let success = Success { key: of_origin, ..success };
-        let kept = Kept { origin, command: &self.command, seq, number, lines, outer_at, text };
-        if self.runs.take(&success, &kept) {
-            self.counts.quiet -= u64::from(lines);
-            out(Framed::Line(Line {
-                origin: origin.clone(),
-                seq,
-                number,
-                lines,
-                outer_at,
-                command: self.command.clone(),
-                header: None,
-                text: text_of(text).into(),
-            }));
+        // The same pods and addresses speak in several origins of one stream.
+        let key = match &self.marked {
+            None if Arc::ptr_eq(&place.origin, &self.origin) => success.key,
+            _ => {
+                let parts = [&place.origin.namespace, &place.origin.pod, &place.origin.container];
+                parts.iter().fold(success.key, |key, part| key.rotate_left(9) ^ scan::hash(part.as_bytes()))
+            }
+        };
+        self.counts.quiet += u64::from(place.lines);
+        let kept = Kept { place: &place, command: &self.command, text };
+        if self.runs.take(&Success { key, ..success }, &kept) {
+            let first = kept.line();
+            self.hand_out_ended(Some(first), out);
         }
     }
 
-    /// Hands out the last successes of runs that ended.
-    fn hand_out_ended(&mut self, ended: Vec<Line>, out: &mut dyn FnMut(Framed)) {
+    /// Hands out lines that were counted as quiet.
+    fn hand_out_ended(&mut self, ended: impl IntoIterator<Item = Line>, out: &mut dyn FnMut(Framed)) {
         for line in ended {
             self.counts.quiet -= u64::from(line.lines);
             out(Framed::Line(line));
@@ -697,16 +726,11 @@ impl Framer {
         let Piece { origin, seq, number, lines, outer_at, text } = piece;
         // A record of many lines is rare, and may say what matters in any of them.
         if self.scan == Scan::On && header.is_none() && lines == 1 {
-            match scan::look(text.as_bytes()) {
-                Look::Quiet => {
-                    self.counts.quiet += 1;
-                    return;
-                }
-                Look::Worked(success) => {
-                    self.counts.quiet += 1;
-                    self.succeed(success, &origin, (seq, number, lines), outer_at, text.as_bytes(), out);
-                    return;
-                }
+            let look = scan::look(text.as_bytes());
+            let place = || Place { origin: origin.clone(), seq, number, lines, outer_at };
+            match look {
+                Look::Quiet => return self.pass(place(), text.as_bytes(), out),
+                Look::Worked(success) => return self.succeed(success, place(), text.as_bytes(), out),
                 Look::Matters => {}
             }
         }
@@ -722,40 +746,6 @@ impl Framer {
 /// A line's bytes as text, without colours.
 fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     prefix::without_colours(String::from_utf8_lossy(bytes))
-}
-
-/// Where the first record begins in bytes that may begin in the middle of one: the place to cut a stream at.
-///
-/// To read a file on several threads, cut it at the first record behind each multiple of [`WINDOW`] (search there: the
-/// bytes given must begin just behind a line end) and frame each part with [`Framer::at`]. When a part is read and its
-/// framer [`Framer::is_plain`], the next part's records are those of a single framer, up to their line numbers, which
-/// count from the part's begin. When it is not, something reaches over the cut: let that framer read the next part, too.
-pub fn cut(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    loop {
-        let end = memchr::memchr(b'\n', &bytes[from..])? + from;
-        if is_cut(&bytes[from..end]) {
-            return Some(from);
-        }
-        from = end + 1;
-    }
-}
-
-/// Whether a line begins a record whatever stands before it. Lines that a transport wrapped begin with its own time or
-/// brace, and may continue a record all the same.
-fn is_cut(line: &[u8]) -> bool {
-    match line.first() {
-        Some(b'0'..=b'9') => {
-            let at = line[..line.len().min(40)].iter().position(|byte| matches!(byte, b'\t' | b' ')).unwrap_or(0);
-            let outputs: [&[u8]; 2] = [b" stdout ", b" stderr "];
-            start::dated(line) && !outputs.iter().any(|output| line[at..].starts_with(output))
-        }
-        Some(b'[') => start::dated(&line[1..]),
-        Some(b'{') => {
-            line.starts_with(b"{\"level\":\"") || memchr::memmem::find(line, b"\"response_flags\":").is_some()
-        }
-        _ => false,
-    }
 }
 
 /// A line that divides a saved file.

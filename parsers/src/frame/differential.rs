@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Counts, Framed, Framer, Scan, cut};
+use super::{Counts, Framed, Framer, Scan, starts_record};
 use crate::event::{Event, Fact, Level, Line, Thing};
 use crate::origin::Origin;
 use crate::{parse, signatures};
@@ -227,14 +227,13 @@ fn the_scan_does_not_depend_on_chunks() {
 
 /// Reads a log in parts that are cut behind every multiple of the window, as readers on several threads do.
 fn framed_in_parts(log: &str, window: u64) -> (Vec<Line>, u64, usize) {
+    let begins: Vec<usize> =
+        std::iter::once(0).chain(memchr::memchr_iter(b'\n', log.as_bytes()).map(|at| at + 1)).collect();
     let mut cuts = vec![0];
-    for edge in (window..log.len() as u64).step_by(window as usize) {
-        // What is searched begins just behind a line end.
-        let edge = edge as usize;
-        let begin = log[..edge].rfind('\n').map_or(0, |at| at + 1);
-        let begin =
-            if begin == edge { edge } else { edge + log[edge..].find('\n').map_or(log.len() - edge, |at| at + 1) };
-        cuts.extend(cut(&log.as_bytes()[begin..]).map(|at| begin + at).filter(|at| cuts.last() != Some(at)));
+    for edge in (window as usize..log.len()).step_by(window as usize) {
+        let begins = begins.iter().filter(|begin| edge <= **begin);
+        let cut = begins.copied().find(|begin| starts_record(&log.as_bytes()[*begin..]));
+        cuts.extend(cut.filter(|cut| cuts.last() != Some(cut)));
     }
     cuts.push(log.len());
     let (mut lines, mut quiet, mut before, mut joins) = (Vec::new(), 0, 0, 0);

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::{Place, text_of};
 use crate::event::{Line, Text};
 use crate::origin::SharedOrigin;
 use crate::scan::{Destinations, Success};
@@ -16,15 +17,70 @@ const RUNS_MAX: usize = 4_096;
 /// Slots of the table: a power of two, at most half full.
 const SLOTS: usize = RUNS_MAX * 2;
 
-/// A line as bytes, kept until it proves to be the last of its run.
+/// A line to be kept until a later one takes its place.
 pub(super) struct Kept<'a> {
-    pub(super) origin: &'a SharedOrigin,
+    pub(super) place: &'a Place,
     pub(super) command: &'a Option<Arc<str>>,
-    pub(super) seq: u64,
-    pub(super) number: u64,
-    pub(super) lines: u32,
-    pub(super) outer_at: Option<crate::time::Time>,
     pub(super) text: &'a [u8],
+}
+
+impl Kept<'_> {
+    /// As a record.
+    pub(super) fn line(&self) -> Line {
+        let Place { origin, seq, number, lines, outer_at } = self.place;
+        Line {
+            origin: origin.clone(),
+            seq: *seq,
+            number: *number,
+            lines: *lines,
+            outer_at: *outer_at,
+            command: self.command.clone(),
+            header: None,
+            text: text_of(self.text).into(),
+        }
+    }
+}
+
+/// The last line of many, in a buffer that is used again and again.
+pub(super) struct LastLine {
+    is_kept: bool,
+    line: Line,
+    text: Vec<u8>,
+}
+
+impl LastLine {
+    pub(super) fn new(origin: &SharedOrigin) -> LastLine {
+        let line = Line {
+            origin: origin.clone(),
+            seq: 0,
+            number: 0,
+            lines: 0,
+            outer_at: None,
+            command: None,
+            header: None,
+            text: Text::default(),
+        };
+        LastLine { is_kept: false, line, text: Vec::new() }
+    }
+
+    pub(super) fn keep(&mut self, kept: &Kept<'_>) {
+        let Place { origin, seq, number, lines, outer_at } = kept.place;
+        let line = &mut self.line;
+        if !Arc::ptr_eq(&line.origin, origin) {
+            line.origin = origin.clone();
+        }
+        if line.command != *kept.command {
+            line.command.clone_from(kept.command);
+        }
+        (line.seq, line.number, line.lines, line.outer_at) = (*seq, *number, *lines, *outer_at);
+        self.text.clear();
+        self.text.extend_from_slice(kept.text);
+        self.is_kept = true;
+    }
+
+    pub(super) fn take(&mut self) -> Option<Line> {
+        std::mem::take(&mut self.is_kept).then(|| Line { text: text_of(&self.text).into(), ..self.line.clone() })
+    }
 }
 
 /// The runs of one stream's window.
@@ -42,10 +98,8 @@ struct Run {
     key: u64,
     about: Destinations,
     is_alive: bool,
-    /// Whether a later success than the first is kept.
-    has_last: bool,
-    last: Line,
-    text: Vec<u8>,
+    /// The latest success but the first.
+    last: LastLine,
 }
 
 impl Runs {
@@ -67,7 +121,7 @@ impl Runs {
                     run.is_alive = true;
                     self.alive += 1;
                 } else {
-                    run.keep(kept);
+                    run.last.keep(kept);
                 }
                 return is_first;
             }
@@ -75,24 +129,11 @@ impl Runs {
         }
         self.slots[slot] = self.used as u16 + 1;
         match self.runs.get_mut(self.used) {
-            Some(run) => (run.key, run.about, run.is_alive, run.has_last) = (success.key, success.about, true, false),
-            None => self.runs.push(Run {
-                key: success.key,
-                about: success.about,
-                is_alive: true,
-                has_last: false,
-                last: Line {
-                    origin: kept.origin.clone(),
-                    seq: 0,
-                    number: 0,
-                    lines: 0,
-                    outer_at: None,
-                    command: None,
-                    header: None,
-                    text: Text::default(),
-                },
-                text: Vec::new(),
-            }),
+            Some(run) => (run.key, run.about, run.is_alive) = (success.key, success.about, true),
+            None => {
+                let last = LastLine::new(&kept.place.origin);
+                self.runs.push(Run { key: success.key, about: success.about, is_alive: true, last });
+            }
         }
         self.used += 1;
         self.alive += 1;
@@ -119,9 +160,7 @@ impl Runs {
             }
             run.is_alive = false;
             self.alive -= 1;
-            if std::mem::take(&mut run.has_last) {
-                ended.push(Line { text: super::text_of(&run.text).into(), ..run.last.clone() });
-            }
+            ended.extend(run.last.take());
         }
         ended.sort_by_key(|line| line.seq);
         ended
@@ -133,21 +172,5 @@ impl Runs {
         self.slots.fill(0);
         self.used = 0;
         ended
-    }
-}
-
-impl Run {
-    fn keep(&mut self, kept: &Kept<'_>) {
-        let Line { origin, command, seq, number, lines, outer_at, .. } = &mut self.last;
-        if !Arc::ptr_eq(origin, kept.origin) {
-            *origin = kept.origin.clone();
-        }
-        if *command != *kept.command {
-            command.clone_from(kept.command);
-        }
-        (*seq, *number, *lines, *outer_at) = (kept.seq, kept.number, kept.lines, kept.outer_at);
-        self.text.clear();
-        self.text.extend_from_slice(kept.text);
-        self.has_last = true;
     }
 }
