@@ -16,10 +16,17 @@ fn told(sample: &Sample, args: &[&str]) -> (Option<i32>, String) {
     (run.status.code(), String::from_utf8_lossy(&run.stdout).into_owned())
 }
 
+/// The summary without the number of events that were judged: the scan exists to lower it.
+fn without_event_count((code, text): (Option<i32>, String)) -> (Option<i32>, String) {
+    let Some((before, behind)) = text.rsplit_once("\"events\":") else { return (code, text) };
+    (code, format!("{before}{}", behind.trim_start_matches(|c: char| c.is_ascii_digit())))
+}
+
 /// Samples for which a run with other flags says something else.
 fn differing(base: &[&str], other: &[&str]) -> Vec<String> {
     let samples = readable_samples();
-    let differs = each(&samples, |sample| told(sample, base) != told(sample, other));
+    let differs =
+        each(&samples, |sample| without_event_count(told(sample, base)) != without_event_count(told(sample, other)));
     samples.into_iter().zip(differs).filter(|(_, differs)| *differs).map(|(sample, _)| sample.name).collect()
 }
 

@@ -329,7 +329,8 @@ impl Framer {
     /// Skips a line that cannot matter; keeps a success. Returns whether the line is done with.
     fn skip(&mut self, line: &[u8], seq: u64, out: &mut dyn FnMut(Framed)) -> bool {
         let look = scan::look(line);
-        if look == Look::Matters {
+        // The first quiet line of a window is handed out, with what belongs to it.
+        if look == Look::Matters || (look == Look::Quiet && !self.quiet.is_begun) {
             return false;
         }
         self.close(out);
