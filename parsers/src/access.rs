@@ -673,10 +673,32 @@ pub fn sentence(text: &str) -> Option<Request> {
     if text.contains("server gave HTTP response to HTTPS client") || text.contains("wrong version number") {
         return transport("TLS error: 268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER");
     }
+    if let Some(request) = unconnected(text) {
+        return Some(request);
+    }
     if text.contains("Empty reply from server") || text.contains("Connection reset by peer") {
         return Some(answered("upstream_reset_before_response_started{connection_termination}", 0));
     }
     None
+}
+
+/// `curl: (7) Failed to connect to cart port 9080 after 2 ms: Connection refused`, and (28) where it timed out.
+fn unconnected(text: &str) -> Option<Request> {
+    let (_, rest) = text.split_once("Failed to connect to ")?;
+    let (host, rest) = rest.split_once(" port ")?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let addr = Addr { host: host.trim().into(), port: rest.get(..digits)?.parse().ok()? };
+    let timed_out = text.contains("(28)") || text.contains("imed out") || text.contains("Timeout");
+    let reset = if timed_out { "connection_timeout" } else { "remote_connection_failure" };
+    let transport = (!timed_out).then(|| errors::fault("Connection refused"));
+    Some(Request {
+        code: 503,
+        flags: vec![Flag::UpstreamConnectionFailure],
+        details: format!("upstream_reset_before_response_started{{{reset}}}").into(),
+        transport,
+        upstream: Some(addr),
+        ..Request::default()
+    })
 }
 
 /// `outbound_.8080_._.mock-server.default.svc.cluster.local`: the service that the calling proxy had in mind.

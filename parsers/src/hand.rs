@@ -13,7 +13,7 @@ use nom::{IResult, Parser};
 
 use crate::command;
 use crate::errors::{Fault, What, fault};
-use crate::event::{Addr, Config, ConfigWhat, Fact, Line, Network, Text, Trust};
+use crate::event::{Addr, Config, ConfigWhat, Dns, Fact, Line, Network, Text, Trust};
 use crate::kube::folded;
 use crate::signature::{Said, Signature, refuse};
 use crate::state::State;
@@ -65,6 +65,21 @@ pub static SIGNATURES: &[Signature] = &[
         read: probe_failed,
     },
     Signature {
+        name: "name-unresolved",
+        printed_by: "curl, nslookup, ping, wget; Node and Java programs",
+        versions: "all",
+        meaning: "A name did not resolve where a tool or a program asked for it.",
+        points_to: &["dns-failure", "istiod-remote-missing"],
+        examples: &[
+            "curl: (6) Could not resolve host: cart.shop.global",
+            "** server can't find cart.shop.svc.cluster.local: NXDOMAIN",
+            ";; connection timed out; no servers could be reached",
+            "wget: bad address 'cart.shop'",
+            "Error: getaddrinfo ENOTFOUND cart.shop",
+        ],
+        read: name_unresolved,
+    },
+    Signature {
         name: "curl-failed",
         printed_by: "curl/curl: lib/connect.c, lib/vtls/",
         versions: "all",
@@ -74,10 +89,18 @@ pub static SIGNATURES: &[Signature] = &[
             "curl: (7) Failed to connect to cart.shop port 9080 after 2 ms: Connection refused",
             "curl: (28) Failed to connect to 10.9.0.4 port 8080 after 5001 ms: Timeout was reached",
             "curl: (56) Recv failure: Connection reset by peer",
-            "curl: (6) Could not resolve host: cart.shop.global",
             "* OpenSSL SSL_connect: SSL_ERROR_SYSCALL in connection to gateway.example.org:443",
         ],
         read: curl_failed,
+    },
+    Signature {
+        name: "answer-header",
+        printed_by: "curl -v, curl -i",
+        versions: "all",
+        meaning: "A header of an answer that tells Envoy's own answers from the application's.",
+        points_to: &["no-route"],
+        examples: &["< server: istio-envoy", "x-envoy-upstream-service-time: 12"],
+        read: answer_header,
     },
     Signature {
         name: "curl-remark",
@@ -471,36 +494,70 @@ fn failed_call<'a>(fault: Fault) -> IResult<&'a str, Fact> {
 }
 
 fn envoy_body<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    const UPSTREAM: &str = "upstream connect error or disconnect/reset before headers";
     let text = folded(&said.message);
-    // grpcurl prints `ERROR:`, `Code: ...`, `Message: ...`, which may have been joined.
-    let is_grpcurl = ["ERROR:", "Code: ", "Message: "].iter().any(|first| text.starts_with(first));
-    let body = if is_grpcurl { text.split_once("Message: ").map_or(&*text, |(_, body)| body) } else { &text };
-    let begins = [
-        "upstream connect error or disconnect/reset before headers",
-        "upstream request timeout",
-        "upstream max stream duration reached",
-    ];
-    if begins.iter().any(|begin| body.starts_with(begin)) {
+    // Proxies quote the sentence about their own streams; those lines have rows of their own.
+    if said.scope.starts_with("envoy") || said.scope.contains("::") || text.contains("gRPC config") {
+        return refuse(&said.message);
+    }
+    // Clients and their logs put their own words around it.
+    if let Some(body) = text.find(UPSTREAM).and_then(|at| text.get(at..)) {
+        let body = body.trim_end_matches(['"', '\'', '}', ']', '\\']);
         let reason = body.split_once("reset reason: ").map_or(body, |(_, reason)| reason);
         let mut failed = fault(reason.split_once("transport failure reason: ").map_or(reason, |(_, reason)| reason));
         failed.text = body.into();
         return failed_call(failed);
     }
-    let whole = body.trim_end_matches('.');
+    // grpcurl prints `ERROR:`, `Code: ...`, `Message: ...`, which may have been joined.
+    let is_grpcurl = ["ERROR:", "Code: ", "Message: "].iter().any(|first| text.starts_with(first));
+    let body = if is_grpcurl { text.split_once("Message: ").map_or(&*text, |(_, body)| body) } else { &text };
+    let whole = body.trim_end_matches(['.', '"']).trim_start_matches('"');
     let plain = [
         "RBAC: access denied",
         "no healthy upstream",
         "stream timeout",
+        "upstream request timeout",
+        "upstream max stream duration reached",
         "no route matched",
-        "Jwt is missing",
-        "Jwt is expired",
+        "fault filter abort",
+        "local_rate_limited",
     ];
-    if plain.contains(&whole) {
+    let is_token = whole.len() < 120
+        && (["Jwt ", "Jwks "].iter().any(|first| whole.starts_with(first))
+            || whole == "Audiences in Jwt are not allowed");
+    let is_quoted =
+        whole.len() < 160 && ["RBAC: access denied", "no healthy upstream"].iter().any(|known| whole.contains(known));
+    if plain.contains(&whole) || is_token || is_quoted && said.scope.is_empty() {
         let mut failed = fault(whole);
         failed.text = body.into();
         return failed_call(failed);
     }
     refuse(&said.message)
+}
+
+/// A name that tools and programs could not resolve: nslookup, ping, wget, Go, Node.
+fn name_unresolved<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = said.message.trim();
+    let (begin, end, what): (&str, &str, fn(Text) -> What) = match () {
+        () if text.contains("Could not resolve host: ") => ("Could not resolve host: ", ";", What::NameUnknown),
+        () if text.starts_with("** server can't find ") => ("** server can't find ", ":", What::NameUnknown),
+        () if text.starts_with(";; connection timed out; no servers could be reached") => {
+            (";; ", ";", What::NameLookupFailed)
+        }
+        () if text.contains("bad address '") => ("bad address '", "'", What::NameUnknown),
+        () if text.contains("unknown host ") => ("unknown host ", " ", What::NameUnknown),
+        () if text.contains("getaddrinfo ENOTFOUND ") => ("getaddrinfo ENOTFOUND ", " ", What::NameUnknown),
+        () if text.contains("getaddrinfo EAI_AGAIN ") => ("getaddrinfo EAI_AGAIN ", " ", What::NameLookupFailed),
+        () if text.contains("java.net.UnknownHostException: ") => {
+            ("java.net.UnknownHostException: ", ":", What::NameUnknown)
+        }
+        () => return refuse(text),
+    };
+    let host = text.split_once(begin).map_or("", |(_, tail)| tail).split(end).next().unwrap_or("");
+    let host = if host.contains(' ') { "" } else { host.trim() };
+    let fault =
+        Fault { what: what(host.into()), text: text.into(), code: None, address: None, url: None, by_peer: false };
+    Ok(("", Fact::Dns(Dns { host: host.into(), fault })))
 }
 
 /// A host with its port, behind one of the sentences of nc and curl.
@@ -573,7 +630,6 @@ fn curl_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let to = reason.split_once("Failed to connect to ").and_then(|(_, tail)| host_and_port(tail, " port ").ok());
     let addr = to.map(|(_, addr)| addr);
     let what = match code {
-        6 => What::NameUnknown(reason.rsplit(' ').next().unwrap_or("").trim_end_matches(';').into()),
         7 if !reason.contains("timed out") => dial_fault(reason, &Addr { host: Text::default(), port: 0 }).what,
         7 | 28 => What::TimedOut,
         // Empty reply, receive failure.
@@ -642,9 +698,18 @@ fn http_status<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let what = match code {
         503 => What::ServerUnavailable,
         500.. => What::ServerError,
+        // Envoy's own answers; an application seldom gives them.
+        426 | 431 => What::Status(u16::try_from(code).unwrap_or_default()),
         _ => return Ok(("", state(State::Answered { by: text.into() }))),
     };
     failed_call(Fault { what, text: text.into(), code: None, address: None, url: None, by_peer: true })
+}
+
+fn answer_header<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = said.message.trim();
+    let text = text.strip_prefix("< ").unwrap_or(text);
+    let known = text == "server: istio-envoy" || text.starts_with("x-envoy-upstream-service-time: ");
+    if known { Ok(("", state(State::Answered { by: text.into() }))) } else { refuse(text) }
 }
 
 fn hello<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
