@@ -423,6 +423,10 @@ impl Request {
             ("envoy_overload", Sign::Overload),
         ];
         let found = PARTS.iter().find(|(part, _)| self.details.contains(part)).map(|(_, sign)| *sign);
+        // An older proxy says "no healthy upstream" of a cluster it does not have.
+        if self.has(&Flag::NoCluster) {
+            return Some(Sign::NoCluster);
+        }
         // The black hole answers with whatever its route or its missing endpoints give.
         if self.cluster == ClusterName::BlackHole || &*self.route == "block_all" {
             return Some(Sign::BlackHole);
@@ -749,7 +753,7 @@ fn columns(text: &str) -> Option<(Option<Time>, Request)> {
     // The sizes are the first two bare numbers in a row; what stands before them differs between versions.
     let is_number = |column: &Column<'_>| !column.quoted && column.text.bytes().all(|c| c.is_ascii_digit());
     let sizes = columns.windows(2).position(|pair| pair.iter().all(is_number));
-    let (before, after) = columns.split_at(sizes.unwrap_or(columns.len().min(3)));
+    let (before, after) = columns.split_at(sizes.unwrap_or(columns.len().min(1)));
     let mut bare = before.iter().filter(|column| !column.quoted).map(|column| column.text);
     let details = bare.next().unwrap_or("");
     let termination = bare.next().unwrap_or("");
@@ -758,10 +762,13 @@ fn columns(text: &str) -> Option<(Option<Time>, Request)> {
     if columns.len() < 2 {
         return None;
     }
-    request.details = present(details);
+    let shortened = |column: &Column<'_>| !column.quoted && matches!(column.text, "..." | "\u{2026}");
+    request.details = present(if details == "..." { "" } else { details });
     request.termination = present(termination);
     request.transport = transport_fault(transport, details);
-    if sizes.is_some() {
+    if columns.iter().any(shortened) || sizes.is_none() {
+        by_shape(&mut request, after);
+    } else {
         request.duration = after.get(2).and_then(|column| millis(column.text));
         request.upstream_time = after.get(3).filter(|column| !column.quoted).and_then(|column| millis(column.text));
         let mut quoted = after.iter().filter(|column| column.quoted).map(|column| column.text);
@@ -785,9 +792,41 @@ fn columns(text: &str) -> Option<(Option<Time>, Request)> {
     Some((started, request))
 }
 
+/// Columns of a shortened line, whose places say nothing: an address in quotes is the upstream, a name with bars the
+/// cluster, a host name in quotes the authority.
+fn by_shape(request: &mut Request, columns: &[Column<'_>]) {
+    for column in columns {
+        let text = column.text;
+        if column.quoted && Addr::parse(text).is_some_and(|addr| addr.ip().is_some()) || text.starts_with("envoy://") {
+            set_upstream(request, text);
+        } else if text.contains('|') && !text.contains('{') || text.ends_with("Cluster") {
+            request.cluster = cluster(text);
+        } else if column.quoted && request.authority.is_empty() && is_host(text) {
+            request.authority = text.into();
+        }
+    }
+}
+
+/// Whether a quoted column can be a host name, with or without a port.
+fn is_host(text: &str) -> bool {
+    let name = text.split(':').next().unwrap_or(text);
+    let plain = name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'.' | b'_'));
+    let long = name.len() > 1 && name.len() < 128 && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    // A request id has the same letters; it has four dashes and no dot.
+    plain && long && (name.contains('.') || name.matches('-').count() < 4)
+}
+
 /// Part of a line, as people quote it: `503 UF,URX upstream_reset_before_response_started{connection_termination}`.
 /// A flag we know and details of Envoy's shape must stand at its begin.
 fn fragment(text: &str) -> Option<Request> {
+    if text.starts_with("upstream_reset_") && text.contains('{') {
+        let mut request = Request { details: text.into(), ..Request::default() };
+        request.transport = transport_fault("", text);
+        return Some(request);
+    }
+    if text.starts_with("TLS_error:|") || text.starts_with("TLS error: 268") {
+        return Some(Request { transport: transport_fault(text, ""), ..Request::default() });
+    }
     let (rest, code) = opt(terminated(status, space1)).parse(text).ok()?;
     let (rest, flags) = flags(rest).ok()?;
     let (_, columns) = many_m_n(1, COLUMNS_MAX, preceded(space1, column)).parse(rest).ok()?;
@@ -799,12 +838,7 @@ fn fragment(text: &str) -> Option<Request> {
     let quoted = |at: usize| columns.iter().filter(|column| column.quoted).nth(at).map_or("", |column| column.text);
     let mut request = Request { code: code.unwrap_or(0), flags, details: present(details), ..Request::default() };
     request.transport = transport_fault(quoted(0), details);
-    if let Some(upstream) = columns.iter().rev().find(|column| column.quoted && Addr::parse(column.text).is_some()) {
-        set_upstream(&mut request, upstream.text);
-    }
-    if let Some(named) = columns.iter().find(|column| column.text.contains('|') && !column.text.contains('{')) {
-        request.cluster = cluster(named.text);
-    }
+    by_shape(&mut request, &columns);
     Some(request)
 }
 
@@ -841,8 +875,13 @@ fn start(text: &str) -> Option<(Option<Time>, &str)> {
     let before = text.get(..close)?;
     let begin = before.rfind(['[', ' ', '\t', '#']).map_or(0, |at| at + 1);
     let stamp = &before[begin..];
+    let rest = text.get(close + 2..)?;
+    if matches!(stamp, "..." | "\u{2026}" | "ts" | "timestamp") {
+        // People shorten what they paste.
+        return Some((None, rest));
+    }
     let (at, used) = time::rfc3339(stamp.as_bytes())?;
-    (used == stamp.len()).then_some((Some(at), text.get(close + 2..)?))
+    (used == stamp.len()).then_some((Some(at), rest))
 }
 
 /// `"..."`; a quote inside ends it only where a blank or the end follows.
@@ -923,6 +962,10 @@ fn set_upstream(request: &mut Request, text: &str) {
 
 /// `outbound|9080|v1|host`, `outbound_.9080_.v1_.host`, `inbound|8080||`, `inbound-vip|8080|http|host`, ...
 pub fn cluster(text: &str) -> ClusterName {
+    if text.contains("\\|") {
+        // A line that went through a table of Markdown.
+        return cluster(&text.replace("\\|", "|"));
+    }
     let parts = |rest: &str, separator: &str| -> Option<(u16, Text, Text)> {
         let mut parts = rest.splitn(3, separator);
         let port = parts.next()?.parse().ok()?;
@@ -1125,7 +1168,25 @@ mod tests {
         // a part of a line
         (
             r#"UF,URX upstream_reset_before_response_started{connection_termination} "envoy://connect_originate/10.0.0.1:8080""#,
-            "   0 [UF,URX] upstream_reset_before_response_started{connection_termination} |  ->  -  ",
+            "   0 [UF,URX] upstream_reset_before_response_started{connection_termination} |  -> 10.0.0.1:8080 -  ",
+        ),
+        // shortened by who pasted it
+        (
+            r#"[...] "- - -" 0 UH - - "-" 0 0 1 - "-" "-" "-" "-" "-" BlackHoleCluster - 203.0.113.5:443 ..."#,
+            "   0 [UH]  |  ->  BlackHoleCluster  ",
+        ),
+        (
+            r#""GET /reviews/0 HTTP/1.1" 503 UH no_healthy_upstream ... outbound|9080|v1|web.ns.svc.cluster.local"#,
+            " GET /reviews/0 503 [UH] no_healthy_upstream |  ->  outbound|9080|v1|web.ns.svc.cluster.local  ",
+        ),
+        (
+            r#"[...] "POST /n HTTP/1.1" 503 NC no_healthy_upstream - "-" 0 19 0 - ... "web-service" "-" ..."#,
+            " POST /n 503 [NC] no_healthy_upstream | web-service ->  -  ",
+        ),
+        // out of a table
+        (
+            r#"  | [2025-02-03T09:02:11.852Z] "GET / HTTP/2" 503 UC upstream_reset_before_response_started{connection_termination} - "-" 0 95 0 - "-" "curl" "id" "web" "10.0.0.1:80" outbound\|80\|\|web.ns.svc.cluster.local - 10.96.0.3:80 10.0.0.9:4711 - -"#,
+            "2025-02-03T09:02:11.852Z GET / 503 [UC] upstream_reset_before_response_started{connection_termination} | web -> 10.0.0.1:80 outbound|80||web.ns.svc.cluster.local  ",
         ),
         // JSON, strings
         (

@@ -32,6 +32,7 @@ pub static SIGNATURES: &[Signature] = &[
             "  Message: upstream connect error or disconnect/reset before headers. retried and the latest reset reason: remote connection failure, transport failure reason: delayed connect error: Connection refused",
             "RBAC: access denied",
             "no healthy upstream",
+            "Jwt issuer is not configured",
         ],
         read: envoy_body,
     },
@@ -521,6 +522,8 @@ fn envoy_body<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         "no route matched",
         "fault filter abort",
         "local_rate_limited",
+        "Client sent an HTTP request to an HTTPS server",
+        "http: server gave HTTP response to HTTPS client",
     ];
     let is_token = whole.len() < 120
         && (["Jwt ", "Jwks "].iter().any(|first| whole.starts_with(first))

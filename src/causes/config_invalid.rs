@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{ConfigWhat, Event, Fact, Kind, Webhook};
 use meshwhy_parsers::state::State;
 
+use super::routing;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -27,7 +28,7 @@ pub static CAUSE: Cause = Cause {
 
 fn judge_config(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Config(config) = &event.fact else { return None };
-    if config.what != ConfigWhat::Invalid {
+    if config.what != ConfigWhat::Invalid || routing::is_about_subset(&config.reason) {
         return None;
     }
     let verdict = Verdict::certain(&config.resource)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshwhy_parsers::access::{ClusterName, Sign};
+use meshwhy_parsers::access::{ClusterName, Flag, Sign};
 use meshwhy_parsers::event::{Event, Fact, Kind, Process, Push};
 use meshwhy_parsers::state::State;
 
@@ -94,6 +94,9 @@ fn not_listening(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     }
     let subject = seen.upstream_subject();
     let verdict = match seen.sign {
+        Sign::Refused if seen.to_gateway() || inbound && seen.at_gateway() => {
+            seen.fill(Verdict::possible(&subject), "connection refused")
+        }
         Sign::Refused if inbound => {
             seen.fill(Verdict::certain(&subject), "the server's own proxy gets connection refused from the application")
         }
@@ -105,6 +108,9 @@ fn not_listening(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         Sign::ConnectFailed if inbound => {
             seen.fill(Verdict::likely(&subject), "the server's own proxy cannot connect to the application")
         }
+        Sign::ConnectFailed if seen.request.duration.is_none() => seen
+            .fill(Verdict::possible(&subject), "the connect failed")
+            .settle_by("kubectl exec into the caller's proxy: curl -v telnet://{the address}"),
         Sign::ConnectFailed if !seen.took_long() => seen
             .fill(Verdict::likely(&subject), "the connect failed at once")
             .settle_by("kubectl exec into the caller's proxy: curl -v telnet://{the address}"),
@@ -205,7 +211,11 @@ fn closed(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let verdict = match seen.sign {
         Sign::Closed if inbound => seen.fill(Verdict::certain(&service), shows),
         Sign::Closed if stopping_before(view, seen).is_some() => seen.fill(Verdict::possible(&service), shows),
-        Sign::Closed if seen.request.tunnelled || seen.request.cluster == ClusterName::Passthrough => {
+        Sign::Closed
+            if seen.request.tunnelled
+                || seen.request.cluster == ClusterName::Passthrough
+                || seen.request.has(&Flag::UpstreamConnectionFailure) =>
+        {
             seen.fill(Verdict::possible(&service), shows).settle_by("the log of the server's own proxy at that moment")
         }
         Sign::Closed => seen.fill(Verdict::likely(&service), shows),

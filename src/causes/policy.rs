@@ -337,7 +337,7 @@ pub(super) fn policy_denied(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         }
         // The waypoint's tunnel was opened and cut: a ztunnel refuses the waypoint's own identity so.
         Sign::Closed
-            if seen.request.tunnelled
+            if (seen.request.tunnelled || seen.request.upstream.is_none())
                 && seen.request.has(&meshwhy_parsers::access::Flag::UpstreamConnectionFailure) =>
         {
             let upstream = seen.upstream_subject();

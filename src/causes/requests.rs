@@ -25,16 +25,16 @@ pub(super) struct Seen<'a> {
 /// How a cause judges one failing request.
 pub(super) type Judge = fn(&View<'_>, &Seen<'_>) -> Option<Verdict>;
 
-/// Judges an access line. Where the proxy on the other side wrote why it failed, that line is judged in its place, and
-/// both become one finding.
+/// Judges an access line. Where another line says why the same request failed, that one is judged in its place, and both
+/// become one finding.
 pub(super) fn judge(view: &View<'_>, event: &Arc<Event>, judge: Judge) -> Option<Verdict> {
     let Fact::Request(request) = &event.fact else { return None };
     let seen = Seen { event, request, sign: request.sign() };
     if matches!(seen.sign, Sign::AnsweredError | Sign::TimedOut) && seen.request.flags.is_empty() {
-        if let Some((event, request)) = seen.server_line(view) {
-            let server = Seen { event, request, sign: request.sign() };
-            let verdict = judge(view, &server)?;
-            return Some(verdict.because(seen.event, "the caller's proxy only passed the failure on"));
+        if let Some((event, request)) = seen.reason_line(view) {
+            let reason = Seen { event, request, sign: request.sign() };
+            let verdict = judge(view, &reason)?;
+            return Some(verdict.because(seen.event, "this line only passes the failure on"));
         }
     }
     judge(view, &seen)
@@ -94,8 +94,15 @@ impl<'a> Seen<'a> {
             let base = name.rsplit('/').next().unwrap_or(name);
             base.contains("gateway") || base.contains("ingress") || base.contains("egress")
         });
-        let front_port = self.request.downstream_local.as_ref().is_some_and(|addr| matches!(addr.port, 8443 | 15443));
+        let front_port =
+            self.request.downstream_local.as_ref().is_some_and(|addr| matches!(addr.port, 443 | 8443 | 10443 | 15443));
         origin.role == Role::Gateway || named || front_port
+    }
+
+    /// Whether the upstream is a gateway of the mesh.
+    pub(super) fn to_gateway(&self) -> bool {
+        let name = self.name_and_namespace().map(|(name, _)| name).unwrap_or_default();
+        !self.request.is_inbound() && ["gateway", "ingress", "egress"].iter().any(|word| name.contains(word))
     }
 
     /// Whether an egress gateway wrote the line.
@@ -215,16 +222,18 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// The line that the other side's proxy wrote about the same request, where it says that the failure is its own.
-    pub(super) fn server_line(&self, view: &View<'a>) -> Option<(&'a Arc<Event>, &'a Request)> {
+    /// The line that says why: of another proxy on the way about the same request, or of this pod's own proxy about the
+    /// call that the application made to answer it (the application passes the request id on).
+    pub(super) fn reason_line(&self, view: &View<'a>) -> Option<(&'a Arc<Event>, &'a Request)> {
         let request = self.request;
         requests(view).find(|(event, other)| {
             let own_failure = !matches!(other.sign(), Sign::Served | Sign::AnsweredError | Sign::ClientGone);
+            let passed_on = other.details.starts_with("via_upstream");
             let same_id = !request.request_id.is_empty() && other.request_id == request.request_id;
             let here = other.is_inbound() || matches!(other.cluster, ClusterName::Waypoint { .. });
             let same_place = here && request.upstream.is_some() && other.downstream_local == request.upstream;
-            let same_answer = other.code == request.code;
-            event.origin.file != self.event.origin.file && own_failure && same_answer && (same_id || same_place)
+            let same_answer = other.code == request.code && event.origin.file != self.event.origin.file;
+            own_failure && !passed_on && (same_id || same_place && same_answer)
         })
     }
 }

@@ -1,7 +1,9 @@
 //! Where a request goes: routes, clusters, subsets, gateways' configuration and the way out of the mesh.
 
+use std::sync::Arc;
+
 use meshwhy_parsers::access::{ClusterName, Sign};
-use meshwhy_parsers::event::Kind;
+use meshwhy_parsers::event::{Event, Fact, Kind};
 
 use super::requests::{self, Empty, Seen, why_empty};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
@@ -78,6 +80,15 @@ fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
             let subject = if request.sni.is_empty() { format!("port {port}") } else { request.sni.to_string() };
             Some(with_slots(seen.fill(Verdict::likely(&subject), "no filter chain carries this server name")))
         }
+        // A gateway's pod listens on what its Gateway resources name, and on nothing else.
+        Sign::Refused if seen.to_gateway() && !seen.to_eastwest_gateway() => Some(with_slots(
+            seen.fill(Verdict::likely(&request.service()), "the gateway's pod refuses the connection on that port")
+                .says("the gateway {service} listens on no such port ({upstream}): no Gateway resource that selects it names the port"),
+        )),
+        Sign::Refused if request.is_inbound() && seen.at_gateway() => Some(with_slots(
+            seen.fill(Verdict::likely(&dialled(seen)), "a gateway's pod has no listener of its own on that port")
+                .says("the gateway's pod has no server on {local}: no Gateway resource that selects it names the port"),
+        )),
         Sign::NoRoute if seen.at_gateway() && !seen.at_egress() => Some(with_slots(
             seen.fill(Verdict::possible(&request.service()), "no virtual host at the gateway")
                 .settle_by("kubectl get gateway,virtualservice -A: does one name this host, and each other?")
@@ -85,6 +96,10 @@ fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         )),
         _ => None,
     }
+}
+
+fn dialled(seen: &Seen<'_>) -> String {
+    seen.request.downstream_local.as_ref().map_or_else(|| seen.request.service(), ToString::to_string)
 }
 
 /// The destination is not known to the mesh.
@@ -194,7 +209,10 @@ pub static SUBSET_MISMATCH: Cause = Cause {
     explains: &[("no-healthy-upstream", Within::Token), ("no-route", Within::Token)],
     hits: &["subset-labels-match-no-pod", "subset-never-defined"],
     near_misses: &["service-has-no-endpoints", "ejected-after-errors", "named-cluster-does-not-exist"],
-    rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, subset))],
+    rules: &[
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, subset)),
+        Rule::on(Kind::Config, analysed),
+    ],
 };
 
 fn subset(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
@@ -224,4 +242,27 @@ fn subset(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         },
         _ => None,
     }
+}
+
+/// Reads what `istioctl analyze` says of subsets.
+fn analysed(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Config(config) = &event.fact else { return None };
+    is_about_subset(&config.reason).then_some(())?;
+    let (service, subset) = match config.reason.split_once("The Subset ") {
+        Some((_, tail)) => (&*config.resource, tail.split(' ').next().unwrap_or("")),
+        None => config.reason.split('"').nth(1)?.split_once('+')?,
+    };
+    Some(
+        Verdict::certain(&format!("{service} subset {subset}"))
+            .because(event, "istioctl analyze names the subset")
+            .slot("service", service)
+            .slot("subset", subset)
+            .slot("name", service)
+            .token(service),
+    )
+}
+
+/// Whether a message of `istioctl analyze` is about a subset that is not defined or selects nothing (IST0101, IST0173).
+pub(super) fn is_about_subset(reason: &str) -> bool {
+    reason.contains("host+subset in destinationrule not found") || reason.contains("does not select any pods")
 }
