@@ -27,8 +27,13 @@ pub static CAUSE: Cause = Cause {
         ("upstream-connect-timeout", Within::Mesh),
         ("network-label-wrong", Within::Mesh),
     ],
-    hits: &["gateway-without-mesh-port", "gateway-class-not-installed"],
-    near_misses: &["gateway-address-pending", "crossnetwork-port-filtered", "gateway-came-later"],
+    hits: &["gateway-without-mesh-port", "gateway-class-not-installed", "network-without-gateway"],
+    near_misses: &[
+        "gateway-address-pending",
+        "crossnetwork-port-filtered",
+        "gateway-came-later",
+        "network-without-gateway-pending",
+    ],
     rules: &[
         Rule::on(Kind::Network, named_by_istiod),
         Rule::after(Kind::Network, 30, network_without_gateway),
@@ -80,7 +85,7 @@ const CLASSES: [&str; 2] = ["istio-east-west", "istio-remote"];
 /// istiod knows no gateway for a network, and no line says why.
 fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Network(Network::NoGateway(network)) = &event.fact else { return None };
-    if gateways_came(view, event) {
+    if gateways_came(view, event) || shown_by_a_table(view) {
         return None;
     }
     Some(
@@ -88,6 +93,14 @@ fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdic
             .because(event, "istiod leaves the network's workloads out because it has no gateway")
             .settle_by("kubectl get svc -A -l topology.istio.io/network -o wide"),
     )
+}
+
+/// Whether a saved table shows what the gateway lacks; the rules about tables then name it.
+pub fn shown_by_a_table(view: &View<'_>) -> bool {
+    saved::gateways(view).iter().any(|gateway| {
+        let crosses = CROSS_NETWORK_PORTS.iter().any(|port| gateway.offers(*port));
+        gateway.address().is_none() || (!gateway.ports.is_empty() && !crosses)
+    })
 }
 
 /// Whether the list of gateways changed after this complaint, which was then of the start-up.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, Network};
 use meshwhy_parsers::state::State;
 
-use super::eastwest_gateway_misconfigured::gateways_came;
+use super::eastwest_gateway_misconfigured::{gateways_came, shown_by_a_table};
 use super::saved;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -37,9 +37,14 @@ pub static CAUSE: Cause = Cause {
         "gateway-address-pending",
         "gateway-api-not-programmed",
         "gateway-host-unresolved",
+        "network-without-gateway-pending",
+    ],
+    near_misses: &[
+        "network-label-missing",
+        "gateway-without-mesh-port",
+        "gateway-came-later",
         "network-without-gateway",
     ],
-    near_misses: &["network-label-missing", "gateway-without-mesh-port", "gateway-came-later"],
     rules: &[
         Rule::Mesh(service_pending),
         Rule::Mesh(gateway_unprogrammed),
@@ -132,7 +137,7 @@ fn load_balancer_failed(view: &View<'_>) -> Vec<Verdict> {
 /// istiod knows no gateway for a network; without state an address that never came is the most frequent reason.
 fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Network(Network::NoGateway(network)) = &event.fact else { return None };
-    if gateways_came(view, event) {
+    if gateways_came(view, event) || shown_by_a_table(view) {
         return None;
     }
     Some(

@@ -13,7 +13,7 @@ use crate::engine::world::Known;
 /// The cause.
 pub static CAUSE: Cause = Cause {
     slug: "known-bug",
-    severity: Severity::Error,
+    severity: Severity::Critical,
     summary: "istiod {version} of {cluster} has the known bug {issue}: {symptom} (affected {affected}, fixed in {fixed})",
     mechanism: "Some faults look like a wrong configuration and are bugs of istiod: informers that never recover, endpoints that a rotation \
                 wipes, a panic while a cluster is taken away. They are named only where the lines fit and the log says a version in the \
@@ -148,7 +148,7 @@ fn informers_never_recover(view: &View<'_>, event: &Arc<Event>) -> Option<Verdic
     if !same_address || !in_order {
         return None;
     }
-    let verdict = matching(view, &errors.last, &INFORMERS, Verdict::likely)?;
+    let verdict = matching(view, &errors.last, &INFORMERS, Verdict::certain)?;
     Some(
         verdict
             .token(cluster)

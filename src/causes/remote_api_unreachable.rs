@@ -29,8 +29,8 @@ pub static CAUSE: Cause = Cause {
         ("istiod-replicas-diverged", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-api-private-endpoint", "remote-api-loopback"],
-    near_misses: &["remote-api-restarted", "remote-token-revoked", "remote-sync-without-reason"],
+    hits: &["remote-api-private-endpoint", "remote-api-loopback", "remote-sync-without-reason"],
+    near_misses: &["remote-api-restarted", "remote-token-revoked"],
     rules: &[
         Rule::on(Kind::Remote, judge),
         Rule::on(Kind::Remote, unreachable_perhaps),
