@@ -101,6 +101,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2021-06-02T09:00:00.022990Z\tfatal\tinvalid config - istiod.istio-system.svc:15012 missing a root certificate ./var/run/secrets/istio/root-cert.pem",
             "2021-06-02T09:00:00.022990Z\terror\tcache\tfile-root:/etc/certs/root-cert.pem failed to generate secret for proxy from file: open /etc/certs/root-cert.pem: no such file or directory",
             "2020-08-12T07:14:35.989323Z\terror\tsecretfetcher\tcannot find secret shop-credential and cannot find fallback secret gateway-fallback",
+            "2020-08-12T07:14:35.989323Z\twarn\tsecretfetcher\tfailed load server cert/key pair from secret shop-credential: server cert or private key is empty",
             "2020-08-12T07:14:35.989323Z\twarn\tcache\tnode:router~10.2.1.3~gw-7c.istio-system~istio-system.svc.cluster.local-2 resource:shop-credential SecretFetcher cannot find secret shop-credential from cache",
             "2020-08-12T07:14:35.989323Z\twarn\tsds\tnode:router~10.2.1.3~gw-7c.istio-system~istio-system.svc.cluster.local-2 resource:shop-credential waiting for ingress gateway secret for proxy \"router~10.2.1.3~gw-7c.istio-system~istio-system.svc.cluster.local\"",
             "2025-03-11T08:14:02.022990Z\terror\tsds\tSDS grpc server for workload proxies failed to set up UDS: failed to create directory for ./etc/istio/proxy/SDS: mkdir ./etc/istio/proxy: read-only file system",
@@ -168,6 +169,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: config not received from XDS server (is Istiod running?): cds updates: 0 successful, 0 rejected; lds updates: 0 successful, 0 rejected",
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: config received from XDS server, but was rejected: cds updates: 1 successful, 0 rejected; lds updates: 0 successful, 1 rejected",
             "2021-06-02T09:00:00.328035Z\twarn\tEnvoy proxy is NOT ready: config not received from Pilot (is Pilot running?): cds updates: 1 successful, 0 rejected; lds updates: 0 successful, 3 rejected",
+            "2020-08-12T07:14:35.989323Z\tinfo\tEnvoy proxy is NOT ready: config not received from Pilot (is Pilot running?): cds updates: 0 successful, 0 rejected; lds updates: 0 successful, 0 rejected",
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: config not fully received from XDS server: cds updates: 1 successful, 0 rejected; lds updates: 0 successful, 0 rejected",
         ],
         read: not_ready_no_config,
@@ -181,6 +183,7 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: server is not live, current state is: INITIALIZING",
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: workers have not yet started",
+            "2020-08-12T07:14:35.989323Z\tinfo\tEnvoy proxy is NOT ready: failed retrieving Envoy stats: Get http://127.0.0.1:15000/stats?usedonly: dial tcp 127.0.0.1:15000: connect: connection refused",
         ],
         read: not_ready,
     },
@@ -206,6 +209,8 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "2025-03-11T09:14:16.170238Z\tinfo\tAgent draining Proxy for termination",
             "2021-06-02T09:00:00.328035Z\tinfo\tAgent draining Proxy",
+            "2025-03-11T09:14:16.170238Z\tinfo\tAgent draining proxy for 5s, then waiting for active connections to terminate...",
+            "2025-03-11T09:14:16.170238Z\tinfo\tStatus server has successfully terminated",
             "2025-03-11T09:14:16.170238Z\tinfo\tGraceful termination period is 5s, starting...",
         ],
         read: stopping,
@@ -323,10 +328,35 @@ pub static SIGNATURES: &[Signature] = &[
             "iptables v1.8.4 (legacy): can't initialize iptables table `nat': Permission denied (you must be root)",
             "iptables-restore v1.6.1: iptables-restore: unable to initialize table 'nat'",
             "modprobe: FATAL: Module ip_tables not found in directory /lib/modules/5.15.0",
-            "Error: iptables validation failed; workload is not ready for Istio.",
-            "2025-03-11T09:14:16.170238Z\terror\tValidation failed: validation timeout",
+            "iptables v1.8.7 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)",
         ],
         read: iptables_failed,
+    },
+    Signature {
+        name: "agent-redirection-missing",
+        printed_by: "istio/istio: tools/istio-iptables/pkg/cmd/root.go, validation/validator.go",
+        versions: "1.6+",
+        meaning: "The validation container finds no capture rules in the pod: istio-cni did not set it up.",
+        points_to: &["cni-failure"],
+        examples: &[
+            "Error: iptables validation failed; workload is not ready for Istio.",
+            "2025-03-11T09:14:16.170238Z\terror\tiptables validation failed; workload is not ready for Istio.",
+            "2025-03-11T09:14:16.170238Z\terror\tValidation failed: validation timeout",
+            "2025-03-11T09:14:16.170238Z\terror\tError connecting to 127.0.0.6:15002: dial tcp 127.0.0.1:0->127.0.0.6:15002: connect: connection refused",
+        ],
+        read: redirection_missing,
+    },
+    Signature {
+        name: "agent-wrong-architecture",
+        printed_by: "runc; bash",
+        versions: "all",
+        meaning: "The image was built for another processor.",
+        points_to: &["unsupported-feature"],
+        examples: &[
+            "exec /usr/local/bin/pilot-agent: exec format error",
+            "standard_init_linux.go:219: exec user process caused: exec format error",
+        ],
+        read: wrong_architecture,
     },
     Signature {
         name: "agent-probe-of-app-failed",
@@ -493,7 +523,10 @@ fn secret_missing<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         "attempted to fetch secret, but ca client is nil",
     ];
     let message: &str = &said.message;
-    let named = message.strip_prefix("cannot find secret ").map(|left| left.split(' ').next().unwrap_or(""));
+    const NAMED: [&str; 3] =
+        ["cannot find secret ", "failed load server cert/key pair from secret ", "failed load CA only secret from "];
+    let named = NAMED.iter().find_map(|words| message.strip_prefix(words));
+    let named = named.map(|left| left.split([' ', ':']).next().unwrap_or(""));
     if named.is_none() && !WORDS.iter().any(|words| message.contains(words)) {
         return refuse(message);
     }
@@ -695,7 +728,6 @@ fn iptables_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         "Failed to execute: nft",
         "Command error output: ",
         "Command error: ",
-        "Validation failed: ",
         "failed to configure routes: ",
         "did not find iptables binary",
     ];
@@ -704,8 +736,13 @@ fn iptables_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         "can't initialize iptables table",
         "can't initialize ip6tables table",
         "modprobe: FATAL: Module ip",
-        "iptables validation failed; workload is not ready",
         "has no loaded kernel support and cannot be used",
+        "Could not fetch rule set generation id",
+        "can't open lock file /run/xtables.lock",
+        "Another app is currently holding the xtables lock; still",
+        "Couldn't load target `ISTIO_",
+        "Couldn't load match `",
+        "you must be root",
         "iptables-restore: line ",
     ];
     let failed =
@@ -716,6 +753,27 @@ fn iptables_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         return Ok(("", Fact::Cni(Cni::RulesFailed(message.into()))));
     }
     refuse(message)
+}
+
+fn redirection_missing<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = message(said);
+    let failed = text.contains("iptables validation failed; workload is not ready")
+        || text.starts_with("Validation failed: ")
+        || text.starts_with("Error connecting to ") && text.contains(":15002");
+    if !failed {
+        return refuse(text);
+    }
+    let mut found = fault(text);
+    found.text = first_line(text).into();
+    Ok(("", Fact::Cni(Cni::SetupFailed { pod: None, fault: found })))
+}
+
+fn wrong_architecture<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = message(said);
+    if !text.trim_end().ends_with("exec format error") {
+        return refuse(text);
+    }
+    Ok(("", Fact::Process(Process::Unsupported(text.into()))))
 }
 
 fn app_probe_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

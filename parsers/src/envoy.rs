@@ -253,6 +253,7 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "2025-03-11T09:14:16.133310Z\tdebug\tenvoy dns\tdns resolution for pay.shop.test failed with c-ares status 12",
             "2025-03-11T09:14:16.133310Z\tdebug\tenvoy upstream\tDNS resolution for pay.shop.test failed with rcode 3",
+            "2025-03-11T09:14:16.133310Z\tdebug\tenvoy dns\tDNS resolution failure for pay.shop.test with c-ares status 12",
             "2025-03-11T09:14:16.133310Z\twarning\tenvoy dns\tDNS resolution failed for pay.shop.test with c-ares status 4",
         ],
         read: dns_failed,

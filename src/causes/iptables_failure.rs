@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Cni, Event, Fact, Kind};
+use meshwhy_parsers::state::State;
 
 use super::control_link;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
@@ -24,7 +25,7 @@ pub static CAUSE: Cause = Cause {
     explains: &[("cni-failure", Within::File), ("ambient-capture-missing", Within::File)],
     hits: &["init-container-lacks-kernel-module"],
     near_misses: &["clean-up-of-old-rules"],
-    rules: &[Rule::on(Kind::Cni, judge)],
+    rules: &[Rule::on(Kind::Cni, judge), Rule::Mesh(judge_events)],
 };
 
 fn judge(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
@@ -40,4 +41,25 @@ fn judge(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         .slot("reason", reason)
         .because(event, "the rules could not be installed");
     Some(verdict)
+}
+
+/// Pods that are not admitted because of what the init container needs.
+fn judge_events(view: &View<'_>) -> Vec<Verdict> {
+    const REFUSALS: [&str; 4] =
+        ["capability may not be added", "violates PodSecurity", "unable to validate against any", "forbidden"];
+    let events = view.states().filter_map(|(event, state)| match state {
+        State::KubeEvent { message, object, .. } if message.contains("NET_ADMIN") => {
+            REFUSALS.iter().any(|words| message.contains(words)).then_some((event, object, message))
+        }
+        _ => None,
+    });
+    let verdict =
+        |(event, object, message): (&Arc<Event>, &meshwhy_parsers::event::Text, &meshwhy_parsers::event::Text)| {
+            let who = if object.is_empty() { "the pod" } else { object };
+            Verdict::likely(who)
+                .slot("who", who)
+                .slot("reason", message.lines().next().unwrap_or(""))
+                .because(event, "the pod may not have the right its init container needs")
+        };
+    events.map(verdict).collect()
 }

@@ -36,6 +36,9 @@ pub static CAUSE: Cause = Cause {
 
 fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (_, fault) = control_link::failure(event)?;
+    if fault.what == What::NotTls || fault.what == What::WrongProtocol && fault.address.is_some() {
+        return Some(wrong_port(view, event));
+    }
     let by_network = matches!(
         fault.what,
         What::Refused | What::TimedOut | What::NoRoute | What::NetworkUnreachable | What::HandshakeTimedOut
@@ -76,6 +79,20 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         .slot("right", if right.is_empty() { "not shown here" } else { &right })
         .token(&address);
     Some(verdict)
+}
+
+/// Something answers there, but it is no control plane.
+fn wrong_port(view: &View<'_>, event: &Arc<Event>) -> Verdict {
+    let address = control_link::control_plane(view, event);
+    let cluster = control_link::cluster_of(event);
+    Verdict::possible(&format!("{address} in {cluster}"))
+        .says("what answers proxies of {cluster} at {address} does not speak as a control plane does")
+        .slot("cluster", cluster)
+        .slot("address", &address)
+        .slot("right", "not shown here")
+        .token(&address)
+        .because(event, "the answer is no TLS, or of another protocol: another port or program than meant")
+        .settle_by(format!("openssl s_client -connect {address} </dev/null"))
 }
 
 /// The addresses at which services expose a control plane (port 15012) to other clusters, each with its row.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::{What, meaning};
-use meshwhy_parsers::event::{Event, Fact, Kind, StreamWhat};
+use meshwhy_parsers::event::{Event, Fact, Kind, Stream, StreamWhat};
 
 use super::control_link::{self, Way};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
@@ -67,8 +67,8 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         }
         What::Refused => Verdict::likely(&subject).because(event, "something refuses the connection on the way"),
         What::Unreachable => Verdict::likely(&subject).because(event, "the connection fails"),
-        What::Cut | What::ServerUnavailable if !is_passing(view, event) => {
-            Verdict::possible(&subject).because(event, "the stream breaks again and again")
+        What::Cut if way == Way::Signing || !is_passing(view, event) => {
+            Verdict::possible(&subject).because(event, "the connection is cut before it is of use")
         }
         _ => return None,
     };
@@ -84,6 +84,9 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 /// A stream that was up breaks now and then: istiod restarts, load balancers cut.
 fn is_passing(view: &View<'_>, event: &Arc<Event>) -> bool {
     const BREAKS_MIN: u64 = 3;
+    if let Fact::Stream(Stream { what: StreamWhat::Refused(_), .. }) = &event.fact {
+        return false;
+    }
     let count =
         view.known(event.fact.kind()).find(|known| Arc::ptr_eq(&known.first, event)).map_or(1, |known| known.count);
     count < BREAKS_MIN
