@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Cni, Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
+use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -29,7 +30,12 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["cni-socket-gone", "cni-plugin-cannot-reach-agent"],
     near_misses: &["cni-socket-late-at-start", "ambient-pod-not-captured"],
-    rules: &[Rule::on(Kind::Cni, cni), Rule::on(Kind::State, pod_event), Rule::Mesh(sandbox_events)],
+    rules: &[
+        Rule::Mesh(tables::cni_pods),
+        Rule::on(Kind::Cni, cni),
+        Rule::on(Kind::State, pod_event),
+        Rule::Mesh(sandbox_events),
+    ],
 };
 
 /// Reads what istio-cni and ztunnel say about each other.

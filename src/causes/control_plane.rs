@@ -9,6 +9,7 @@ use meshwhy_parsers::event::{
 };
 
 use super::remote_api::shortened;
+use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -144,7 +145,11 @@ pub static CA_CERT_EXPIRED: Cause = Cause {
     ],
     hits: &["signing-certificate-ended"],
     near_misses: &["remote-api-ca-not-in-secret"],
-    rules: &[Rule::on(Kind::Trust, ca_broken), Rule::on(Kind::Certificate, csr_failed)],
+    rules: &[
+        Rule::Mesh(tables::root_certificate),
+        Rule::on(Kind::Trust, ca_broken),
+        Rule::on(Kind::Certificate, csr_failed),
+    ],
 };
 
 /// The name of the cluster a line of its own control plane is about.

@@ -7,8 +7,8 @@ use meshwhy_parsers::access::{ClusterName, Flag, Sign};
 use meshwhy_parsers::event::{Event, Fact, Kind, Process, Push};
 use meshwhy_parsers::state::State;
 
-use super::ambient_path;
 use super::requests::{self, Empty, Seen, why_empty};
+use super::{ambient_path, tables};
 use crate::engine::cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -27,7 +27,10 @@ pub static OUTLIER_EJECTED: Cause = Cause {
     explains: &[("no-healthy-upstream", Within::Token), ("app-error", Within::Token)],
     hits: &["ejected-after-errors"],
     near_misses: &["service-has-no-endpoints", "subset-labels-match-no-pod"],
-    rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, ejected))],
+    rules: &[
+        Rule::Mesh(tables::outlier_check),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, ejected)),
+    ],
 };
 
 fn ejected(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {

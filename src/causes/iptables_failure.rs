@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Cni, Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
-use super::control_link;
+use super::{control_link, tables};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -25,7 +25,7 @@ pub static CAUSE: Cause = Cause {
     explains: &[("cni-failure", Within::File), ("ambient-capture-missing", Within::File)],
     hits: &["init-container-lacks-kernel-module"],
     near_misses: &["clean-up-of-old-rules"],
-    rules: &[Rule::on(Kind::Cni, judge), Rule::Mesh(judge_events)],
+    rules: &[Rule::on(Kind::Cni, judge), Rule::Mesh(judge_events), Rule::Mesh(tables::init_fails)],
 };
 
 fn judge(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

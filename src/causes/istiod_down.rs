@@ -147,7 +147,8 @@ fn judge_pods(view: &View<'_>) -> Vec<Verdict> {
     for pod in istiods() {
         let cluster = &pod.event.origin.cluster;
         let serves = istiods().any(|other| other.event.origin.cluster == *cluster && other.is_ready());
-        if !serves {
+        let is_starting = matches!(pod.status, "ContainerCreating" | "PodInitializing");
+        if !serves && !is_starting {
             let reason = format!(
                 "its pod {} is {} with {} of {} containers ready",
                 pod.name, pod.status, pod.ready, pod.containers

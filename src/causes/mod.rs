@@ -65,6 +65,7 @@ mod sds_secret_missing;
 mod service_differs;
 mod service_not_global;
 mod stale_endpoint;
+mod tables;
 mod third_party_jwt_unsupported;
 mod transient_recovered;
 mod trust_domain_mismatch;

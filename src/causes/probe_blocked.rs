@@ -6,7 +6,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::ztunnel::{ConnectionWhat, Direction};
 
-use super::tunnel;
+use super::{tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -26,7 +26,7 @@ pub static CAUSE: Cause = Cause {
     explains: &[("plaintext-to-mtls-strict", Within::Token), ("authz-denied", Within::Token)],
     hits: &["ambient-probes-refused"],
     near_misses: &["ambient-strict-refuses-plaintext"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[Rule::Mesh(tables::probe_cut), Rule::after(Kind::Connection, 5, connection)],
 };
 
 /// Reads an inbound plain-text connection that policy refused, next to a failed probe of the same pod.

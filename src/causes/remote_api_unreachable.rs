@@ -7,6 +7,7 @@ use meshwhy_parsers::event::{Event, Kind};
 
 use super::remote_api::{asked, told};
 use super::remote_cluster_dark::unreachable_perhaps;
+use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -32,6 +33,7 @@ pub static CAUSE: Cause = Cause {
     hits: &["remote-api-private-endpoint", "remote-api-loopback", "remote-sync-without-reason"],
     near_misses: &["remote-api-restarted", "remote-token-revoked"],
     rules: &[
+        Rule::Mesh(tables::remote_timeout),
         Rule::on(Kind::Remote, judge),
         Rule::on(Kind::Remote, unreachable_perhaps),
         Rule::on(Kind::ClientRefused, judge),

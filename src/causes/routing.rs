@@ -6,6 +6,7 @@ use meshwhy_parsers::access::{ClusterName, Sign};
 use meshwhy_parsers::event::{Event, Fact, Kind};
 
 use super::requests::{self, Empty, Seen, why_empty};
+use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -25,7 +26,10 @@ pub static NO_ROUTE: Cause = Cause {
     explains: &[("app-error", Within::Token)],
     hits: &["host-without-route", "route-to-missing-cluster"],
     near_misses: &["app-answers-404", "subset-never-defined"],
-    rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, no_route))],
+    rules: &[
+        Rule::Mesh(tables::not_found_by_proxy),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, no_route)),
+    ],
 };
 
 fn no_route(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
@@ -206,7 +210,7 @@ pub static SUBSET_MISMATCH: Cause = Cause {
     remedy: "Compare the labels of subset {subset} in the DestinationRule of {service} with the labels of its pods, and the subset's \
              name with the one in the VirtualService.",
     verify: "kubectl -n {namespace} get pods --show-labels; kubectl -n {namespace} get destinationrule -o yaml",
-    explains: &[("no-healthy-upstream", Within::Token), ("no-route", Within::Token)],
+    explains: &[("no-healthy-upstream", Within::Token), ("no-route", Within::Token), ("config-invalid", Within::Token)],
     hits: &["subset-labels-match-no-pod", "subset-never-defined"],
     near_misses: &["service-has-no-endpoints", "ejected-after-errors", "named-cluster-does-not-exist"],
     rules: &[

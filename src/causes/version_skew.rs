@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::origin::Role;
 use meshwhy_parsers::state::State;
 
-use super::control_link;
+use super::{control_link, tables};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -27,7 +27,7 @@ pub static CAUSE: Cause = Cause {
     explains: &[("xds-rejected", Within::Token)],
     hits: &["proxy-older-than-its-control-plane"],
     near_misses: &["listener-names-a-missing-file"],
-    rules: &[Rule::on(Kind::Nack, judge)],
+    rules: &[Rule::Mesh(tables::versions_apart), Rule::on(Kind::Nack, judge)],
 };
 
 /// How many minor versions a proxy may be behind its control plane.

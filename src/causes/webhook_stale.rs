@@ -35,6 +35,7 @@ fn call_failed(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         What::NoSuchObject(object) => object.split('"').nth(1).unwrap_or(called),
         // An istiod of another age answers, without this path.
         What::NoSuchType(_) | What::Status(404) => called,
+        _ if fault.text.contains("could not find the requested resource") => called,
         _ => return None,
     };
     let service = if named.is_empty() { called } else { named };
@@ -52,6 +53,12 @@ fn call_failed(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         return Some(
             verdict(Verdict::certain(service))
                 .because(other.event, "while the istiod that runs belongs to another revision"),
+        );
+    }
+    if !matches!(fault.what, What::NoSuchObject(_)) {
+        return Some(
+            verdict(Verdict::likely(service))
+                .says("the webhook {webhook} meets something at {service} that does not know its path: an istiod of another age, or no istiod"),
         );
     }
     let is_revision = service.starts_with("istiod-") && service != "istiod-remote";

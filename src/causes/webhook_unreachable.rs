@@ -83,6 +83,7 @@ fn call_failed(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     };
     let verdict = match &fault.what {
         _ if nobody_serves => Verdict::possible(name),
+        _ if fault.text.contains("could not find the requested resource") => Verdict::possible(name),
         // Nobody listening, or no Service: the webhook is the messenger, istiod or its configuration the cause.
         What::Refused | What::NoSuchObject(_) | What::ServerUnavailable | What::Other => Verdict::likely(name),
         _ => Verdict::certain(name),

@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::ztunnel::{Connection, Direction};
 
-use super::{control_link, policy, requests, tunnel};
+use super::{control_link, policy, requests, tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -27,6 +27,7 @@ pub static CAUSE: Cause = Cause {
     hits: &["ambient-certificate-expired", "expired-workload-certificate"],
     near_misses: &["ambient-clock-behind", "ambient-roots-differ"],
     rules: &[
+        Rule::Mesh(tables::workload_certificate),
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Stream, 5, control_plane),
         Rule::after(Kind::Certificate, 5, control_plane),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Fact, Kind, Nack, StreamWhat};
 
-use super::control_link;
+use super::{control_link, tables};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -23,7 +23,11 @@ pub static CAUSE: Cause = Cause {
     explains: &[("istiod-unreachable", Within::File), ("sds-secret-missing", Within::File)],
     hits: &["listener-names-a-missing-file"],
     near_misses: &["wasm-module-does-not-load"],
-    rules: &[Rule::on(Kind::Nack, judge_nack), Rule::after(Kind::Stream, 5, judge_count)],
+    rules: &[
+        Rule::Mesh(tables::proxy_status),
+        Rule::on(Kind::Nack, judge_nack),
+        Rule::after(Kind::Stream, 5, judge_count),
+    ],
 };
 
 fn judge_nack(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::ztunnel::ConnectionWhat;
 
-use super::tunnel;
+use super::{tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -26,7 +26,11 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["ambient-pod-unknown-to-istiod", "ztunnel-cannot-start"],
     near_misses: &["ztunnel-xds-reconnects", "ambient-pod-not-captured"],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Process, 30, process)],
+    rules: &[
+        Rule::Mesh(tables::ztunnel_pods),
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::after(Kind::Process, 30, process),
+    ],
 };
 
 /// Reads a connection that ztunnel refused because its own pod is unknown.

@@ -1,0 +1,317 @@
+//! What saved tables and events say by themselves, for causes that logs tell first. No cause of its own.
+//!
+//! A table is a moment: pods that are starting look like pods that fail. So only what cannot be a start is judged.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::state::State;
+
+use super::saved::{self, Pod};
+use crate::engine::cause::Verdict;
+use crate::engine::view::View;
+
+/// Whether a pod fails for good: a start looks different.
+pub(super) fn is_stuck(pod: &Pod<'_>) -> bool {
+    ["CrashLoopBackOff", "Error", "ImagePull", "ErrImagePull", "OOMKilled", "CreateContainer", "RunContainerError"]
+        .iter()
+        .any(|status| pod.status.contains(status))
+}
+
+fn why(pod: &Pod<'_>) -> String {
+    format!("its pod {} is {} with {} of {} containers ready", pod.name, pod.status, pod.ready, pod.containers)
+}
+
+/// ztunnel pods that do not come up.
+pub(super) fn ztunnel_pods(view: &View<'_>) -> Vec<Verdict> {
+    stuck(
+        view,
+        &["ztunnel"],
+        "ztunnel of {cluster} does not run on one of its nodes: {reason}",
+        "a ztunnel pod does not come up",
+    )
+}
+
+/// istio-cni pods that do not come up.
+pub(super) fn cni_pods(view: &View<'_>) -> Vec<Verdict> {
+    stuck(
+        view,
+        &["istio-cni"],
+        "istio-cni of {cluster} does not run on one of its nodes: {reason}",
+        "an istio-cni pod does not come up",
+    )
+}
+
+/// Gateway and workload pods whose init container, which installs the capture rules, fails.
+pub(super) fn init_fails(view: &View<'_>) -> Vec<Verdict> {
+    let fails = |pod: &&Pod<'_>| {
+        pod.containers > 1 && matches!(pod.status, "Init:CrashLoopBackOff" | "Init:Error" | "Init:0/1 CrashLoopBackOff")
+    };
+    let pods = saved::pods(view);
+    let found = pods.iter().find(fails).map(|pod| {
+        Verdict::possible(pod.name)
+            .slot("who", pod.name)
+            .slot("reason", "its init container fails; in a meshed pod that is the one that installs the rules")
+            .because(pod.event, "the pod's init container fails again and again")
+            .settle_by(format!("kubectl logs {} -c istio-init", pod.name))
+    });
+    found.into_iter().collect()
+}
+
+fn stuck(view: &View<'_>, names: &[&str], says: &'static str, shows: &str) -> Vec<Verdict> {
+    let pods = saved::pods(view);
+    let ours = pods.iter().find(|pod| names.iter().any(|name| pod.name.starts_with(name)) && is_stuck(pod));
+    let verdict = ours.map(|pod| {
+        let cluster = &pod.event.origin.cluster;
+        Verdict::certain(pod.name)
+            .says(says)
+            .slot("cluster", cluster)
+            .slot("pod", pod.name)
+            .slot("namespace", "istio-system")
+            .slot("name", pod.name)
+            .slot("reason", why(pod))
+            .token(pod.name)
+            .because(pod.event, shows)
+    });
+    verdict.into_iter().collect()
+}
+
+/// All endpoints that a proxy holds for a service have failed their outlier check.
+pub(super) fn outlier_check(view: &View<'_>) -> Vec<Verdict> {
+    let mut by_service: BTreeMap<(&str, &str), Vec<(&Arc<Event>, bool)>> = BTreeMap::new();
+    for (event, state) in view.states() {
+        let State::ProxyEndpoint { cluster, outlier, status, .. } = state else { continue };
+        if !outlier.is_empty() && cluster.contains("||") | cluster.contains('|') {
+            let failed = &**outlier == "FAILED" && &**status != "DRAINING";
+            by_service.entry((&event.origin.cluster, cluster)).or_default().push((event, failed));
+        }
+    }
+    let mut verdicts = Vec::new();
+    for ((_, cluster), rows) in by_service {
+        if rows.iter().all(|(_, failed)| *failed) {
+            let service = cluster.rsplit('|').next().unwrap_or(cluster);
+            verdicts.push(
+                Verdict::likely(service)
+                    .slot("service", service)
+                    .slot("cluster", cluster)
+                    .slot("proxy", "<pod>")
+                    .token(service)
+                    .because(rows[0].0, "the proxy has taken this endpoint out, and no other is left"),
+            );
+        }
+    }
+    verdicts
+}
+
+/// A proxy's own certificate that istioctl calls invalid.
+pub(super) fn workload_certificate(view: &View<'_>) -> Vec<Verdict> {
+    invalid_secret(
+        view,
+        |name| name == "default" || name.starts_with("spiffe://"),
+        |name, event| {
+            Verdict::certain(name)
+                .slot("who", if name == "default" { &*event.origin.cluster } else { name })
+                .because(event, "istioctl lists the proxy's certificate as no longer valid")
+        },
+    )
+}
+
+/// A root that istioctl calls invalid.
+pub(super) fn root_certificate(view: &View<'_>) -> Vec<Verdict> {
+    invalid_secret(
+        view,
+        |name| name == "ROOTCA",
+        |_, event| {
+            Verdict::certain(&event.origin.cluster)
+                .slot("cluster", &event.origin.cluster)
+                .slot("reason", "a proxy holds a root that is no longer valid")
+                .because(event, "istioctl lists the root as no longer valid")
+        },
+    )
+}
+
+fn invalid_secret(view: &View<'_>, of: fn(&str) -> bool, verdict: fn(&str, &Arc<Event>) -> Verdict) -> Vec<Verdict> {
+    let row = view.states().find_map(|(event, state)| match state {
+        State::ProxySecret { name, valid: Some(false), status } if of(name) && !status.contains("WARMING") => {
+            Some((event, name))
+        }
+        _ => None,
+    });
+    row.map(|(event, name)| verdict(name, event)).into_iter().collect()
+}
+
+/// The way to the control plane was looked for and is not there, in a cluster that runs no istiod.
+pub(super) fn control_plane_service(view: &View<'_>) -> Vec<Verdict> {
+    let pods = saved::pods(view);
+    let missing = view.states().find_map(|(event, state)| {
+        let (is_ours, shows) = match state {
+            State::Missing { kind, name, .. } => {
+                let is_kind =
+                    kind.starts_with("service") || kind.starts_with("endpoint") || &**kind == "svc" || &**kind == "ep";
+                (is_kind && saved::is_istiod(name), "there is no such object")
+            }
+            State::Endpoints { name, addresses, .. } => {
+                (saved::is_istiod(name) && addresses.is_empty(), "the service leads nowhere")
+            }
+            _ => (false, ""),
+        };
+        let runs_here =
+            pods.iter().any(|pod| saved::is_istiod(pod.name) && pod.event.origin.cluster == event.origin.cluster);
+        (is_ours && !runs_here).then_some((event, shows))
+    });
+    let Some((event, shows)) = missing else { return Vec::new() };
+    let cluster = &event.origin.cluster;
+    vec![
+        Verdict::likely(cluster)
+            .slot("cluster", cluster)
+            .slot("reason", shows)
+            .token("istiod")
+            .because(event, shows)
+            .settle_by("kubectl -n istio-system get pods,service,endpoints"),
+    ]
+}
+
+/// A proxy whose configuration istiod lists as refused or not taken over.
+pub(super) fn proxy_status(view: &View<'_>) -> Vec<Verdict> {
+    let row = view.states().find_map(|(event, state)| match state {
+        State::ProxyStatus { proxy, behind, .. } => {
+            let (kind, cell) = behind.iter().max_by_key(|(_, cell)| cell.starts_with("ERROR"))?;
+            Some((event, proxy, kind, cell))
+        }
+        _ => None,
+    });
+    let Some((event, proxy, kind, cell)) = row else { return Vec::new() };
+    let is_error = cell.starts_with("ERROR");
+    let verdict = if is_error { Verdict::certain(proxy) } else { Verdict::possible(proxy) };
+    let reason = if is_error { "istiod lists it as refused" } else { "it was sent and not taken over" };
+    vec![
+        verdict
+            .slot("who", proxy)
+            .slot("kind", kind)
+            .slot("resource", "(not named)")
+            .slot("reason", reason)
+            .token(proxy)
+            .because(event, "the proxy is not in step with istiod")
+            .settle_by(format!("istioctl proxy-status {proxy}")),
+    ]
+}
+
+/// Envoy itself answered 404: its name is in the answer and no upstream's time.
+pub(super) fn not_found_by_proxy(view: &View<'_>) -> Vec<Verdict> {
+    let answer = |wanted: fn(&str) -> bool| {
+        view.states().find_map(|(event, state)| match state {
+            State::Answered { by } if wanted(by) => Some(event),
+            _ => None,
+        })
+    };
+    let (Some(status), Some(server)) =
+        (answer(|by| by.contains("HTTP/") && by.contains(" 404")), answer(|by| by == "server: istio-envoy"))
+    else {
+        return Vec::new();
+    };
+    let reached = answer(|by| by.starts_with("x-envoy-upstream-service-time")).is_some();
+    let lines_say_more = view.events(Kind::Request).next().is_some();
+    if reached || lines_say_more || status.origin.file != server.origin.file {
+        return Vec::new();
+    }
+    vec![
+        Verdict::possible("404 of a proxy")
+            .slot("call", "the call")
+            .slot("authority", "the host asked for")
+            .slot("proxy", "<gateway pod>")
+            .because(status, "the answer is 404")
+            .because(server, "and Envoy gave it itself: no upstream's time is among the headers")
+            .settle_by("kubectl -n istio-system logs deploy/istio-ingressgateway | grep ' 404 '"),
+    ]
+}
+
+/// Two parts of one mesh are further apart than is supported.
+pub(super) fn versions_apart(view: &View<'_>) -> Vec<Verdict> {
+    /// Minor versions that a proxy may be behind its control plane.
+    const BEHIND_MAX: u32 = 2;
+    let minor = |version: &str| {
+        version.trim_start_matches('v').strip_prefix("1.")?.split(['.', '-']).next()?.parse::<u32>().ok()
+    };
+    let mut control: Vec<(u32, &str, &Arc<Event>)> = Vec::new();
+    let mut data: Vec<(u32, &str, &str, &Arc<Event>)> = Vec::new();
+    for (event, state) in view.states() {
+        match state {
+            State::Version { component, versions } => {
+                for version in versions {
+                    let Some(minor) = minor(version) else { continue };
+                    match &**component {
+                        "control plane" | "pilot" => control.push((minor, version, event)),
+                        "data plane" => data.push((minor, version, "a proxy", event)),
+                        _ => {}
+                    }
+                }
+            }
+            State::ProxyStatus { proxy, version, .. } => {
+                if let Some(minor) = minor(version) {
+                    data.push((minor, version, proxy, event));
+                }
+            }
+            _ => {}
+        }
+    }
+    let apart = control.iter().find_map(|(ours, shown, event)| {
+        let far = data.iter().find(|(theirs, ..)| theirs.saturating_add(BEHIND_MAX) < *ours || ours < theirs)?;
+        Some((*shown, *event, far))
+    });
+    let Some((ours, event, (_, theirs, who, row))) = apart else { return Vec::new() };
+    vec![
+        Verdict::likely(who)
+            .slot("who", who)
+            .slot("ours", ours)
+            .slot("theirs", theirs)
+            .slot("reason", "further apart than Istio supports")
+            .because(event, "the control plane's version")
+            .because(row, "the proxy's version"),
+    ]
+}
+
+/// The kubelet's probe of an application's port is cut, as the mesh cuts plain text under STRICT.
+pub(super) fn probe_cut(view: &View<'_>) -> Vec<Verdict> {
+    let cut = view.states().find_map(|(event, state)| match state {
+        State::KubeEvent { reason, message, object, .. } if &**reason == "Unhealthy" => {
+            let is_cut = message.contains("connection reset by peer") || message.ends_with("EOF");
+            // The agent's own ports answer for the proxy, not for the application.
+            let is_agents = [":15020/", ":15021/", ":15000/"].iter().any(|port| message.contains(port));
+            (is_cut && !is_agents).then_some((event, object))
+        }
+        _ => None,
+    });
+    let Some((event, object)) = cut else { return Vec::new() };
+    let name = object.rsplit('/').next().unwrap_or("");
+    let name = if name.is_empty() { "the pod" } else { name };
+    vec![
+        Verdict::possible(name)
+            .slot("pod", name)
+            .slot("namespace", "<namespace>")
+            .slot("name", name)
+            .because(event, "the probe's connection is accepted and cut, not refused")
+            .settle_by("kubectl get peerauthentication -A"),
+    ]
+}
+
+/// `istioctl remote-clusters` lists a cluster that never synced, and no log says why.
+pub(super) fn remote_timeout(view: &View<'_>) -> Vec<Verdict> {
+    let row = view.states().find_map(|(event, state)| match state {
+        State::RemoteCluster { name, status, istiod, .. } if &**status == "timeout" => Some((event, name, istiod)),
+        _ => None,
+    });
+    let Some((event, remote, istiod)) = row.filter(|_| view.events(Kind::Remote).next().is_none()) else {
+        return Vec::new();
+    };
+    vec![
+        Verdict::possible(&format!("{} -> {remote}", event.origin.cluster))
+            .slot("local", &event.origin.cluster)
+            .slot("remote", remote)
+            .slot("address", "the address of its remote secret")
+            .slot("reason", "the first sync timed out")
+            .token(remote)
+            .because(event, "istiod gave up waiting for the cluster")
+            .settle_by(format!("kubectl -n istio-system logs {istiod} | grep 'watch error in cluster {remote}'")),
+    ]
+}
