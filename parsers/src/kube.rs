@@ -296,9 +296,9 @@ fn exhausted<'a>(what: &str, message: &str) -> IResult<&'a str, Fact> {
 
 fn killed_for_memory<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = said.message.trim();
-    // Alone, or among the indented lines of `kubectl describe pod`.
-    let is_reason = |line: &str| line.trim().strip_prefix("Reason:").is_some_and(|reason| reason.trim() == "OOMKilled");
-    let in_pod = message.lines().any(is_reason);
+    // Alone, or among the indented lines of `kubectl describe pod`, joined or not.
+    let words = || message.split_whitespace();
+    let in_pod = words().zip(words().skip(1)).any(|pair| pair == ("Reason:", "OOMKilled"));
     let in_kernel = message.contains("Memory cgroup out of memory") || message.contains("System OOM encountered");
     if in_pod || in_kernel || message.starts_with("OOMKilled") { exhausted("memory", message) } else { refuse(message) }
 }
