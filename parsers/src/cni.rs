@@ -20,6 +20,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2026-03-02T07:10:46.833156Z\terror\tcni-agent\tFailed capturing pod, will not retry. AddPodToMesh returned: pod add cannot be retried: failed to open netns\tns=shop name=cart-7d9c-x2",
             "2026-03-02T07:10:46.833156Z\terror\tcni-agent\tfailed to add pod to ztunnel: pod partially added, annotating with pending status\tns=shop name=cart-7d9c-x2",
             "2026-03-02T07:10:46.833156Z\terror\tcni-agent\tfailed to update POD inpod: shop/cart-7d9c-x2 exit status 2",
+            "2024-12-02T07:10:46.833156Z\terror\tcni-agent\tpod: shop/cart-7d9c-x2 was not enrolled and is unhealthy: partial add error: no ztunnel connection",
             "2026-03-02T07:10:46.833156Z\terror\tcni-agent\tfailed to handle add event: failed to get pod shop/cart-7d9c-x2: not found\tns=shop name=cart-7d9c-x2",
             "2026-03-02T07:10:46.833156Z\terror\tcni-agent\tfailed to add pod to ipset, pod will fail healthchecks: operation not permitted\tns=shop name=cart-7d9c-x2",
             "2026-03-02T07:10:46.833156Z\terror\tcni-agent\tfailed to reconcile inpod rules for pod, try restarting the pod, or removing and re-adding it to the mesh: exit status 1\tns=shop name=cart-7d9c-x2",
@@ -58,6 +59,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2026-03-02T07:10:46.833156Z\terror\tcni-plugin\tistio-cni cmdAdd failed to contact node Istio CNI agent: unable to push CNI event: Post \"http://localhost/cmdadd\": dial unix /var/run/istio-cni/pluginevent.sock: connect: connection refused\tpod=shop/cart-7d9c-x2",
             "2026-03-02T07:10:46.833156Z\terror\tcni-plugin\tistio-cni cmdAdd failed to check if pod is ambient: failed to get pod or namespace info\tpod=shop/cart-7d9c-x2",
             "2026-03-02T07:10:46.833156Z\terror\tcni-plugin\tistio-cni cmdAdd error: nftables rules failed\tpod=shop/cart-7d9c-x2",
+            "2024-12-02T07:10:46.833156Z\terror\tcni-plugin\tistio-cni cmdAdd failed to signal node Istio CNI agent: unable to push CNI event (status code 500): partial add error: no ztunnel connection\tpod=shop/cart-7d9c-x2",
         ],
         read: plugin_failed,
     },
@@ -115,6 +117,10 @@ const KNOWN: &[&str] = &[
     "sending pod to ztunnel as part of snapshot",
     "netns is not available for pod",
     "pod netns already gone",
+    "failed to find pod netns",
+    "failed to remove pod to ztunnel",
+    "failed to remove pod from mesh",
+    "file modified: ",
     "timed out waiting for valid ztunnel response",
     "got an event for pod ",
     "failed to construct initial",
@@ -151,7 +157,7 @@ const KNOWN: &[&str] = &[
 
 fn known<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = &*said.message;
-    let ours = said.scope.starts_with("cni") || matches!(&*said.scope, "install" | "repair");
+    let ours = said.scope.starts_with("cni") || matches!(&*said.scope, "install" | "repair" | "ambient");
     match KNOWN.iter().find_map(|begin| message.strip_prefix(begin)) {
         Some(rest) if ours => Ok((rest, Fact::Known)),
         _ => refuse(message),
@@ -166,6 +172,12 @@ fn setup_failed(said: &Said<'_>, named: Option<&str>, reason: &str) -> Fact {
 
 fn pod_not_captured<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = &*said.message;
+    // `pod: <namespace>/<pod> was not enrolled and is unhealthy: <error>` (1.24)
+    let unhealthy =
+        message.strip_prefix("pod: ").and_then(|rest| rest.split_once(" was not enrolled and is unhealthy: "));
+    if let Some((pod, reason)) = unhealthy {
+        return Ok(("", setup_failed(said, Some(pod), reason)));
+    }
     // `failed to update POD inpod: <namespace>/<pod> <error>` names the pod itself.
     if let Some((pod, reason)) =
         message.strip_prefix("failed to update POD inpod: ").and_then(|rest| rest.split_once(' '))
@@ -206,6 +218,8 @@ fn ztunnel_connected<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn plugin_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (rest, _) = alt((
         tag("istio-cni cmdAdd failed to contact node Istio CNI agent: "),
+        tag("istio-cni cmdAdd failed to signal node Istio CNI agent: "),
+        tag("istio-cni failed with: "),
         tag("istio-cni cmdAdd failed to check if pod is ambient: "),
         tag("istio-cni cmdAdd failed to parse config "),
         tag("istio-cni cmdAdd error: "),

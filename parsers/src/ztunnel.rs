@@ -750,6 +750,11 @@ const KNOWN: &[&str] = &[
     "workload proxy manager: drain requested",
     "dns server drained",
     "Starting ztunnel inbound listener",
+    "TLS handshake error",
+    "hbone client copy",
+    "hbone server copy",
+    "tcp -> hbone",
+    "hbone -> tcp",
 ];
 
 fn known<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -907,15 +912,21 @@ fn cert_issued<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 }
 
 fn cni_unreachable<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
-    let (rest, _) = alt((tag("failed to connect to the Istio CNI node agent"), tag("node agent announcement failed")))
-        .parse(&*said.message)?;
-    let details = rest.split_once("details: ").map_or(rest, |(_, details)| details);
+    let (rest, _) = alt((
+        tag("failed to connect to the Istio CNI node agent"),
+        // Up to 1.23.
+        tag("failed to connect to server \"/var/run/ztunnel/"),
+        tag("node agent announcement failed"),
+    ))
+    .parse(&*said.message)?;
+    let details = rest.split_once("details: ").or_else(|| rest.split_once("\": ")).map_or(rest, |(_, details)| details);
     let details = details.rsplit_once("retrying in").map_or(details, |(details, _)| details);
     Ok(("", Fact::Cni(Cni::AgentUnreachable(details.trim_matches([' ', '.', ',']).into()))))
 }
 
 fn cni_connected<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
-    let (rest, _) = alt((tag("handling new stream"), tag("received snapshot sent"))).parse(&*said.message)?;
+    let (rest, _) = alt((tag("handling new stream"), tag("received snapshot sent"), tag("pod received snapshot sent")))
+        .parse(&*said.message)?;
     Ok((rest, Fact::Cni(Cni::AgentConnected)))
 }
 
@@ -991,20 +1002,31 @@ fn dns_access<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 }
 
 fn version<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
-    let (rest, _) = tag("version: version.BuildInfo{").parse(&*said.message)?;
+    let (rest, _) = tag("version: version.BuildInfo").parse(&*said.message)?;
     let part =
         |key: &str| rest.split_once(key).and_then(|(_, rest)| rest.split('"').next()).filter(|text| !text.is_empty());
-    // istiod prints the same form without `IstioVersion`.
-    let (true, Some(version)) = (rest.contains("RustVersion:"), part("IstioVersion:\"").or(part("Version:\""))) else {
+    // Older builds have a commit for a version, and the version as `GitTag`.
+    let named = |text: &&str| *text != "unknown";
+    let version =
+        part("IstioVersion:\"").filter(named).or(part("GitTag:\"")).or(part("{Version:\"")).unwrap_or("unknown");
+    // istiod prints the same form without these.
+    if !rest.contains("RustVersion:") {
         return refuse(rest);
-    };
+    }
     Ok(("", Fact::Process(Process::Started { version: version.into() })))
 }
 
 fn running_config<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (yaml, _) = tag("running with config:").parse(&*said.message)?;
     let key = |key: &str| {
-        let value = yaml.lines().find_map(|line| line.trim_end().strip_prefix(key)?.strip_prefix(':'));
+        // Up to 1.21 the keys are in snake case.
+        let snake: String = key
+            .chars()
+            .flat_map(|c| [c.is_ascii_uppercase().then_some('_'), Some(c.to_ascii_lowercase())])
+            .flatten()
+            .collect();
+        let of_key = |line: &'a str, key: &str| line.trim_end().strip_prefix(key)?.strip_prefix(':');
+        let value = yaml.lines().find_map(|line| of_key(line, key).or_else(|| of_key(line, &snake)));
         Text::from(value.unwrap_or("").trim().trim_matches(['\'', '"']))
     };
     let identity =
