@@ -747,6 +747,7 @@ static LEAVES: &[(&str, What)] = &[
     ("unknown method", What::WrongProtocol),
     ("malformed http response", What::WrongProtocol),
     ("frame size error", What::WrongProtocol),
+    ("frame with invalid size", What::WrongProtocol),
     ("protocol error", What::WrongProtocol),
     // versions, ciphers, protocols
     ("unsupported protocol version", What::TlsPolicy),

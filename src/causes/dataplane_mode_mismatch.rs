@@ -6,6 +6,7 @@ use meshwhy_parsers::access::Request;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Addr, Event, Fact, Kind};
 use meshwhy_parsers::state::State;
+use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
 use super::tunnel;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
@@ -38,11 +39,32 @@ pub static CAUSE: Cause = Cause {
 /// Reads a ztunnel connect to a gateway that serves sidecars only.
 pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (connection, what) = tunnel::outbound(event)?;
+    if let ConnectionWhat::H2(fault) = what {
+        return (fault.what == What::WrongProtocol).then(|| no_tunnel_there(event, connection));
+    }
     let fault = tunnel::connect_fault(what)?;
     if !connection.to_gateway() || !matches!(fault, What::Refused | What::TimedOut) {
         return None;
     }
     other_mode(view, event, connection.dst.addr.as_ref()?, 15008, 15443)
+}
+
+/// Something takes the TLS connection on 15008 and answers with another protocol: a sidecar without HBONE, for one.
+fn no_tunnel_there(event: &Arc<Event>, connection: &Connection) -> Verdict {
+    let to = tunnel::destination(connection);
+    Verdict::likely(&to)
+        .says("{to} does not speak HBONE on {addr}: what listens there belongs to another data plane mode")
+        .slot("to", &to)
+        .slot("addr", tunnel::dialled_port(connection))
+        .slot("port", 15008)
+        .slot("has", "(no HBONE)")
+        .token(tunnel::dialled(connection))
+        .token(&to)
+        .because(event, "TLS works, and then the answer is not HTTP/2")
+        .settle_by(format!(
+            "kubectl get pod -n {} {} -o yaml | grep -i -A1 hbone",
+            connection.dst.namespace, connection.dst.workload
+        ))
 }
 
 /// Reads an Envoy request to a gateway that serves ambient only.

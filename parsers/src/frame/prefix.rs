@@ -90,7 +90,8 @@ impl Habits {
             return Bare { text: Cow::Borrowed(rest), outer_at: Some(at), partial, output, ..bare };
         }
         let Some(rest) = rest.strip_prefix([' ', '\t']) else { return bare };
-        let inner = rest.trim_start_matches([' ', '\t']);
+        // Some consoles put a bar between their own time and the record.
+        let inner = rest.trim_start_matches([' ', '\t', '|']);
         match start::of(inner) {
             Some(Start::Dated | Start::Json) => {
                 self.outer = true;
