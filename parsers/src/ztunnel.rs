@@ -238,7 +238,8 @@ fn what(text: &str) -> ConnectionWhat {
         "attempted recursive call to ourselves" => return ConnectionWhat::Recursive,
         _ => {}
     }
-    let nested: [(&str, fn(Fault) -> ConnectionWhat); 13] = [
+    type Step = fn(Fault) -> ConnectionWhat;
+    let nested: [(&str, Step); 13] = [
         ("io error: ", ConnectionWhat::Io),
         ("http2 handshake failed: ", ConnectionWhat::H2),
         ("h2 failed: ", ConnectionWhat::H2),

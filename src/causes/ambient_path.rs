@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{CertificateWhat, Cni, Event, Fact, Kind, StreamWhat};
+use meshwhy_parsers::event::{CertificateWhat, ClientRefused, Cni, Event, Fact, Kind, RefusedWhy, StreamWhat};
 use meshwhy_parsers::state::ZtunnelDump;
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat, Direction};
 
@@ -150,6 +150,9 @@ pub fn no_certificate(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     if fault.text.contains("workload is unknown") || fault.text.contains("no longer needed") {
         return None;
     }
+    if fault.text.contains("impersonation") {
+        return Some(may_not_ask(view, event));
+    }
     let nonsense = ["chain returned from CA is empty", "did not find expected SAN", "failed to create CSR"];
     let cluster = control_link::cluster_of(event);
     let verdict = if nonsense.iter().any(|text| fault.text.contains(text)) {
@@ -166,6 +169,45 @@ pub fn no_certificate(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .because(event, "there is no certificate for this connection")
     };
     Some(verdict.slot("cluster", cluster).token(cluster))
+}
+
+/// istiod takes ztunnel's own token, but does not let it ask for the certificate of a pod (ca-provider-unavailable).
+pub fn impersonation(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let refused = match &event.fact {
+        Fact::Certificate(certificate) => match &certificate.what {
+            CertificateWhat::Failed(fault) | CertificateWhat::RenewalFailed(fault) => {
+                fault.text.contains("impersonation")
+            }
+            CertificateWhat::Refused(text) => text.contains("impersonation"),
+            _ => false,
+        },
+        Fact::ClientRefused(refused) => matches!(refused.why, RefusedWhy::Impersonation(_)),
+        _ => false,
+    };
+    refused.then(|| may_not_ask(view, event))
+}
+
+fn may_not_ask(view: &View<'_>, event: &Arc<Event>) -> Verdict {
+    const REASON: &str =
+        "the pod is not known on ztunnel's node, or ztunnel's account is not in CA_TRUSTED_NODE_ACCOUNTS";
+    let cluster = control_link::cluster_of(event);
+    let told = view.events(Kind::ClientRefused).find_map(|known| match &known.fact {
+        Fact::ClientRefused(ClientRefused { why: RefusedWhy::Impersonation(reason), .. }) => Some((known, reason)),
+        _ => None,
+    });
+    let verdict = match told {
+        Some((known, reason)) => Verdict::certain(cluster)
+            .slot("reason", reason.lines().next().unwrap_or(REASON))
+            .because(known, "istiod says why it refuses"),
+        None => Verdict::likely(cluster)
+            .slot("reason", REASON)
+            .settle_by("kubectl logs -n istio-system deploy/istiod | grep -i impersonation"),
+    };
+    verdict
+        .says("istiod of {cluster} does not let ztunnel ask for the certificates of its pods: {reason}")
+        .slot("cluster", cluster)
+        .token(cluster)
+        .because(event, "the request for a pod's certificate is refused")
 }
 
 /// A host name that ztunnel had to resolve and could not (dns-failure).

@@ -14,7 +14,7 @@ use crate::engine::view::View;
 pub static CAUSE: Cause = Cause {
     slug: "authz-denied",
     severity: Severity::Error,
-    summary: "{policy} denies {from} on its way to {to}",
+    summary: "{from} is refused on its way to {to} by {policy}",
     mechanism: "An AuthorizationPolicy decides at the server: a DENY rule that matches, or ALLOW rules of which none does. ztunnel \
                 decides on connections (identity, namespace, address, port) and closes them; the caller's ztunnel prints only \
                 \"http status: 401 Unauthorized\", which has nothing to do with a token, and the application sees a reset. A \
@@ -62,12 +62,19 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             connection,
             &format!("policy {policy}"),
         )),
-        ConnectionWhat::PolicyDenied { policy: None } => Some(named(
-            Verdict::certain(&tunnel::destination(connection))
-                .because(event, "ALLOW policies exist and none of them matches"),
-            connection,
-            &format!("the ALLOW policies of {}", tunnel::destination(connection)),
-        )),
+        ConnectionWhat::PolicyDenied { policy: None } => {
+            // Up to 1.23 the line does not say which kind of policy refused.
+            let none_allowed = connection.error.as_ref().is_some_and(|error| error.text.contains("none allowed"));
+            let (says, shows): (&'static str, &str) = match none_allowed {
+                true => ("{policy} admit others, but not {from}", "ALLOW policies exist and none of them matches"),
+                false => ("{policy} do not admit {from}", "a policy refused it; this version does not say which"),
+            };
+            Some(named(
+                Verdict::certain(&tunnel::destination(connection)).says(says).because(event, shows),
+                connection,
+                &format!("the AuthorizationPolicies of {}", tunnel::destination(connection)),
+            ))
+        }
         ConnectionWhat::PolicyChanged => Some(named(
             Verdict::certain(&tunnel::destination(connection))
                 .says("a new policy cut a live connection from {from} to {to}")
@@ -88,7 +95,7 @@ fn unauthorized(view: &View<'_>, event: &Arc<Event>, connection: &Connection) ->
             let name = policy.as_deref().map_or_else(|| to.clone(), ToString::to_string);
             let shown = policy
                 .as_deref()
-                .map_or_else(|| format!("the ALLOW policies of {to}"), |policy| format!("policy {policy}"));
+                .map_or_else(|| format!("the AuthorizationPolicies of {to}"), |policy| format!("policy {policy}"));
             let verdict = Verdict::certain(&name)
                 .because(far, "the server's ztunnel refused it by policy")
                 .because(event, "the caller's ztunnel only sees the status");
@@ -107,7 +114,8 @@ fn unauthorized(view: &View<'_>, event: &Arc<Event>, connection: &Connection) ->
     });
     if let Some((decision, policy)) = decided {
         let name = policy.map_or_else(|| to.clone(), ToString::to_string);
-        let shown = policy.map_or_else(|| format!("the ALLOW policies of {to}"), |policy| format!("policy {policy}"));
+        let shown =
+            policy.map_or_else(|| format!("the AuthorizationPolicies of {to}"), |policy| format!("policy {policy}"));
         let verdict = Verdict::certain(&name)
             .because(decision, "the server's ztunnel names the decision")
             .because(event, "the caller's ztunnel only sees the status");
@@ -133,7 +141,7 @@ pub fn decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let shown = policy
         .policy
         .as_deref()
-        .map_or_else(|| format!("the ALLOW policies of {pod}"), |policy| format!("policy {policy}"));
+        .map_or_else(|| format!("the AuthorizationPolicies of {pod}"), |policy| format!("policy {policy}"));
     Some(
         Verdict::certain(name)
             .says("{policy} denies callers of {to}")

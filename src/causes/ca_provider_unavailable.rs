@@ -31,7 +31,12 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["signing-service-without-pods", "ca-answers-without-a-chain"],
     near_misses: &["control-plane-port-dropped"],
-    rules: &[Rule::after(Kind::Certificate, 5, judge), Rule::after(Kind::Connection, 5, ambient_path::no_certificate)],
+    rules: &[
+        Rule::after(Kind::Certificate, 5, judge),
+        Rule::after(Kind::Connection, 5, ambient_path::no_certificate),
+        Rule::after(Kind::Certificate, 5, ambient_path::impersonation),
+        Rule::after(Kind::ClientRefused, 5, ambient_path::impersonation),
+    ],
 };
 
 fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

@@ -41,7 +41,9 @@ pub static CAUSE: Cause = Cause {
 /// The proxy's side: it is only told that it was refused.
 fn judge_client(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (_, fault) = control_link::failure(event)?;
-    if fault.what != What::Unauthorized || unknown_cluster(view) || token_missing(view, event) {
+    // `request impersonation authentication failure`: the token is good, ztunnel may only not speak for the pod.
+    let own_token = !fault.text.contains("impersonation");
+    if fault.what != What::Unauthorized || !own_token || unknown_cluster(view) || token_missing(view, event) {
         return None;
     }
     let who = control_link::speaker(event);
