@@ -7,6 +7,7 @@ use nom::combinator::opt;
 use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
+use crate::access::Request;
 use crate::errors::{self, Fault, What};
 use crate::event::{
     Addr, Certificate, CertificateWhat, Config, ConfigWhat, Dns, Exhausted, Fact, Handshake, Level, Nack, Policy,
@@ -245,6 +246,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: upstream_reset,
     },
     Signature {
+        name: "envoy-local-reply",
+        printed_by: "envoyproxy/envoy: source/common/http/conn_manager_impl.cc",
+        versions: "1.5+",
+        meaning: "Envoy answered a request itself; the details say why, as an access line would.",
+        points_to: &["upstream-closed-connection", "no-route", "no-healthy-upstream", "authz-denied"],
+        examples: &[
+            "2025-03-11T09:14:16.133310Z\tdebug\tenvoy http external/envoy/source/common/http/filter_manager.cc:1079\t[Tags: \"ConnectionId\":\"9\",\"StreamId\":\"4\"] Sending local reply with details upstream_reset_before_response_started{connection_termination}\tthread=20",
+            "2021-06-02T09:00:00.133310Z\tdebug\tenvoy http\t[C9][S4] Sending local reply with details no_healthy_upstream",
+        ],
+        read: local_reply,
+    },
+    Signature {
         name: "envoy-dns-failed",
         printed_by: "envoyproxy/envoy: source/extensions/network/dns_resolver/cares",
         versions: "all",
@@ -278,7 +291,7 @@ pub static SIGNATURES: &[Signature] = &[
         points_to: &[],
         examples: &[
             "2025-03-11T09:14:16.133310Z\tinfo\tenvoy upstream\tlds: add/update listener 'virtualOutbound'",
-            "2025-03-11T09:14:16.133310Z\tdebug\tenvoy http\t[C1][S2] Sending local reply with details via_upstream",
+            "2025-03-11T09:14:16.133310Z\tdebug\tenvoy http\t[C1][S2] request end stream",
             "2025-03-11T09:14:16.133310Z\twarning\tenvoy runtime\tUsage of the deprecated runtime key overload.global_downstream_max_connections, consider switching to `envoy.resource_monitors.global_downstream_max_connections` instead.",
             "2025-03-11T09:14:16.133310Z\twarning\tenvoy main\tThere is no configured limit to the number of allowed active downstream connections.",
             "2025-03-11T09:14:16.133310Z\twarning\tenvoy wasm\twasm log shop.auth: token checked",
@@ -661,6 +674,31 @@ fn upstream_reset<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     }
     let handshake = Handshake { side: Side::Client, peer: None, fault: errors::fault(transport) };
     Ok(("", Fact::Handshake(handshake)))
+}
+
+/// `Sending local reply with details <details>`
+fn local_reply<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    /// Beginnings of details that mean a failure, and the status that goes with them.
+    const FAILURES: [(&str, u16); 9] = [
+        ("upstream_reset_", 503),
+        ("no_healthy_upstream", 503),
+        ("cluster_not_found", 503),
+        ("route_not_found", 404),
+        ("rbac_access_denied", 403),
+        ("jwt_authn_access_denied", 401),
+        ("ext_authz_denied", 403),
+        ("ext_authz_error", 403),
+        ("response_timeout", 504),
+    ];
+    let (left, _) = tag("Sending local reply with details ").parse(message(said))?;
+    let details = left.trim();
+    let fact = match FAILURES.iter().find(|(begin, _)| details.starts_with(begin)) {
+        Some((_, code)) => {
+            Fact::Request(Box::new(Request { code: *code, details: details.into(), ..Request::default() }))
+        }
+        None => Fact::Known,
+    };
+    Ok(("", fact))
 }
 
 /// `dns resolution for <host> failed with c-ares status 12`, `DNS resolution failed for <host> ...`

@@ -436,7 +436,8 @@ fn is_useful_information(example: &str) -> bool {
     }
     let event = read(example);
     // Access lines are told by their columns.
-    let says = !matches!(event.fact, Fact::Known | Fact::Opaque(_) | Fact::Connection(_) | Fact::Request(_));
+    let is_access = matches!(event.signature, Some("envoy-access" | "ztunnel-access"));
+    let says = !matches!(event.fact, Fact::Known | Fact::Opaque(_)) && !is_access;
     says && event.level < Level::Warn
 }
 
