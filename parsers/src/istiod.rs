@@ -257,6 +257,9 @@ pub static SIGNATURES: &[Signature] = &[
         meaning: "A list or watch failed, as the client library says it; istiod says it again with the cluster's name.",
         points_to: &["kube-api-unreachable", "rbac-missing", "crd-missing"],
         examples: &[
+            "E0304 10:15:00.123456       1 reflector.go:126] Failed to watch *v1.Pod: failed to list *v1.Pod: Unauthorized",
+            "2019-11-04T10:15:00.123456Z\terror\tk8s.io/client-go@v11.0.0+incompatible/tools/cache/reflector.go:98: Failed to list *v1.Service: Unauthorized",
+            "E0304 10:15:00.123456       1 reflector.go:200] \"Unhandled Error\" err=\"k8s.io/client-go/informers/factory.go:160: Failed to watch *v1.Node: failed to list *v1.Node: Unauthorized\"",
             "2026-03-04T10:15:00.123456Z\tinfo\tklog\tk8s.io/client-go@v0.26.1/tools/cache/reflector.go:169: failed to list *v1.Pod: Unauthorized",
             "2026-03-04T10:15:00.123456Z\twarn\tklog\tpkg/mod/k8s.io/client-go@v0.22.2/tools/cache/reflector.go:167: failed to list *v1.Node: nodes is forbidden: User \"system:serviceaccount:istio-system:istiod\" cannot list resource \"nodes\" in API group \"\" at the cluster scope",
         ],
@@ -862,6 +865,15 @@ pub static SIGNATURES: &[Signature] = &[
         read: lease_lost,
     },
     Signature {
+        name: "lease-acquired",
+        printed_by: "kubernetes/client-go: tools/leaderelection/",
+        versions: "all",
+        meaning: "istiod's own API server gave it a lease, so it can be reached.",
+        points_to: &[],
+        examples: &["2026-03-04T10:15:00.123456Z\tinfo\tklog\tsuccessfully acquired lease istio-system/istio-leader"],
+        read: lease_acquired,
+    },
+    Signature {
         name: "peer-disconnected",
         printed_by: "istio/istio: pkg/adsc/delta.go",
         versions: "1.24+",
@@ -908,7 +920,6 @@ pub static SIGNATURES: &[Signature] = &[
             "2026-03-04T10:15:00.123456Z\tinfo\tdelta\tLDS: PUSH request for node:web-1.shop resources:12 removed:0 size:71.8kB cached:3/12",
             "2026-03-04T10:15:00.123456Z\tinfo\tads\tXDS: Pushing Services:24 ConnectedEndpoints:3 Version:2026-03-04T10:00:00Z/4",
             "2026-03-04T10:15:00.123456Z\tinfo\tads\tPush debounce stable[43] 1 for reason endpoint:1: 101.081383ms since last change, 8.61391535s since last push, full=false",
-            "2026-03-04T10:15:00.123456Z\tinfo\tklog\tsuccessfully acquired lease istio-system/istio-leader",
             "2026-03-04T10:15:00.123456Z\tinfo\tmodel\treloading network gateways",
             "2026-03-04T10:15:00.123456Z\tinfo\tads\tPush Status: {}",
             "2026-03-04T10:15:00.123456Z\tinfo\tkube\tInitializing Kubernetes service registry \"west\"",
@@ -1085,19 +1096,28 @@ fn watch_error<'a>(said: &'a Said<'a>) -> Read<'a> {
     Ok(("", remote(cluster, None, watch(left))))
 }
 
-/// `k8s.io/client-go@v0.26.1/tools/cache/reflector.go:169: failed to list *v1.Pod: Unauthorized`
+/// `k8s.io/client-go@v0.26.1/tools/cache/reflector.go:169: failed to list *v1.Pod: Unauthorized`, in newer clients
+/// `"Unhandled Error" err="...: Failed to watch *v1.Pod: failed to list *v1.Pod: Unauthorized"`
 fn reflector_error<'a>(said: &'a Said<'a>) -> Read<'a> {
-    if said.scope != "klog" {
-        return refuse(&said.message);
+    let message = &*said.message;
+    let unquoted = message.strip_prefix("\"Unhandled Error\" err=\"").map(|inner| inner.trim_end_matches('"'));
+    let reflector = (take_until("reflector.go:"), tag("reflector.go:"), digit1, tag(": "));
+    let factory = (take_until("factory.go:"), tag("factory.go:"), digit1, tag(": "));
+    let place = opt(alt((value((), reflector), value((), factory))));
+    let (left, watched) = (place, opt((tag("Failed to watch "), is_not(": "), tag(": "))))
+        .map(|(_, watched)| watched)
+        .parse(unquoted.unwrap_or(message))?;
+    let listed = left.starts_with("failed to list ") || left.starts_with("Failed to list ");
+    if !listed && watched.is_none() {
+        return refuse(message);
     }
-    let (left, _) = (take_until("reflector.go:"), tag("reflector.go:"), digit1, tag(": ")).parse(&*said.message)?;
-    let (left, _) = opt(preceded(tag("Failed to watch "), terminated(is_not(": "), tag(": ")))).parse(left)?;
     Ok(("", remote("", None, watch(left))))
 }
 
 /// `failed to list *v1.Pod: Unauthorized`: the list step names the resource, the watch step does not.
 fn watch(text: &str) -> RemoteWhat {
-    let listed = text.strip_prefix("failed to list ").and_then(|behind| behind.split_once(": "));
+    let behind = text.strip_prefix("failed to list ").or_else(|| text.strip_prefix("Failed to list "));
+    let listed = behind.and_then(|behind| behind.split_once(": "));
     let (resource, reason) = listed.unwrap_or(("", text));
     let resource = resource.rsplit("Resource=").next().unwrap_or(resource);
     RemoteWhat::Watch { resource: resource.into(), fault: errors::fault(reason) }
@@ -1685,6 +1705,11 @@ fn injection<'a>(said: &'a Said<'a>) -> Read<'a> {
     value(Fact::Webhook(Webhook::Injected), words).parse(&*said.message)
 }
 
+/// `successfully acquired lease istio-system/istio-leader`: istiod's own API server answers, as a listing would show.
+fn lease_acquired<'a>(said: &'a Said<'a>) -> Read<'a> {
+    value(remote("", None, RemoteWhat::Synced), tag("successfully acquired lease ")).parse(&*said.message)
+}
+
 /// `error retrieving resource lock istio-system/istio-leader: ...`
 fn lease_lost<'a>(said: &'a Said<'a>) -> Read<'a> {
     if said.message.starts_with("failed to renew lease ") {
@@ -1822,7 +1847,6 @@ const ORDINARY: &[&str] = &[
     "gateway secret ",
     // leader election
     "attempting to acquire leader lease",
-    "successfully acquired lease",
     "leader election lock ",
     "Leader election cycle ",
     "bypassing leader election",

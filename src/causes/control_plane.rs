@@ -10,7 +10,7 @@ use meshwhy_parsers::event::{
 
 use super::remote_api::shortened;
 use super::tables;
-use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
 /// A type that is not installed.
@@ -162,8 +162,9 @@ fn own_request<'e>(view: &View<'_>, event: &'e Arc<Event>) -> Option<(&'e str, &
     let Fact::Remote(Remote { cluster, what: RemoteWhat::Watch { resource, fault }, .. }) = &event.fact else {
         return None;
     };
-    if !view.is_own(event, cluster) || is_over(view, event) || (cluster.is_empty() && is_said_again(view, event, fault))
-    {
+    let istiods_own = matches!(&fault.what, What::Forbidden { user, .. } if user.contains(":istiod"));
+    let own = view.is_own(event, cluster) || (istiods_own && view.own_id(event).is_none());
+    if !own || is_over(view, event) || (cluster.is_empty() && is_said_again(view, event, fault)) {
         return None;
     }
     Some((resource, fault))
@@ -252,7 +253,8 @@ fn patch_forbidden(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 fn own_unreachable(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (_, fault) = own_request(view, event)?;
     let place = home(view, event);
-    let verdict = match fault.what {
+    let blip = view.repeats(event).is_none_or(|known| known.count < 3) && worked_before(view, event);
+    let mut verdict = match fault.what {
         What::TimedOut
         | What::Refused
         | What::NoRoute
@@ -272,6 +274,9 @@ fn own_unreachable(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         | What::WrongName { .. } => Verdict::likely(place),
         _ => return None,
     };
+    if blip {
+        verdict.confidence = Confidence::Possible;
+    }
     Some(
         verdict
             .slot("cluster", place)
@@ -279,6 +284,17 @@ fn own_unreachable(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .token(place)
             .because(event, "istiod cannot read its own cluster"),
     )
+}
+
+/// Whether istiod had read its own cluster before: a line or two are then perhaps only a restart of the API server.
+fn worked_before(view: &View<'_>, event: &Arc<Event>) -> bool {
+    let ordinal = view.repeats(event).map_or(0, |known| known.first_ordinal);
+    view.known(Kind::Remote).any(|known| match &known.first.fact {
+        Fact::Remote(Remote { cluster, what: RemoteWhat::Synced, .. }) => {
+            known.first.origin.file == event.origin.file && view.is_own(event, cluster) && known.first_ordinal < ordinal
+        }
+        _ => false,
+    })
 }
 
 fn licence(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

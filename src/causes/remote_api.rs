@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::{Fault, What};
 use meshwhy_parsers::event::{Event, Fact, Kind, RefusedWhy, Remote, RemoteWhat};
 use meshwhy_parsers::state::State;
 
-use crate::engine::cause::Verdict;
+use crate::engine::cause::{Confidence, Verdict};
 use crate::engine::view::View;
 
 /// A request of istiod to a remote API server that failed, with the reason.
@@ -76,8 +76,20 @@ fn synced_before(view: &View<'_>, trigger: &Arc<Event>, remote: &str) -> bool {
     })
 }
 
+/// How often a failing list is said within seconds, since each of a dozen types is asked again and again.
+const OUTAGE_LINES_MIN: u64 = 3;
+
 /// Adds what every verdict about a remote API server says.
-pub fn told(verdict: Verdict, view: &View<'_>, trigger: &Arc<Event>, asked: &Asked<'_>) -> Verdict {
+pub fn told(mut verdict: Verdict, view: &View<'_>, trigger: &Arc<Event>, asked: &Asked<'_>) -> Verdict {
+    let count = view.repeats(asked.line).map_or(1, |known| known.count);
+    if count < OUTAGE_LINES_MIN && synced_before(view, asked.line, asked.remote) {
+        // A cluster that is read well and fails once or twice may only see its API server restart.
+        verdict.confidence = Confidence::Possible;
+        verdict = verdict.settle_by(format!(
+            "kubectl --context {} -n istio-system logs deploy/istiod --since=10m | grep 'watch error in cluster {}'",
+            asked.local, asked.remote
+        ));
+    }
     let secret = secret_of(view, trigger, asked.remote);
     let address = asked.fault.address.as_ref().map_or_else(|| "its API server".to_string(), ToString::to_string);
     let mut verdict = verdict

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, Thing};
+use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, RemoteWhat, Thing};
 use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
@@ -105,7 +105,22 @@ impl<'w> View<'w> {
     /// Whether the cluster a line of istiod names is istiod's own: lines about it often name none.
     pub fn is_own(&self, event: &Event, cluster: &str) -> bool {
         // Without `CLUSTER_ID` an istiod calls its own cluster `Kubernetes`.
-        cluster.is_empty() || self.own_id(event).map_or(cluster == "Kubernetes", |own| own == cluster)
+        let by_default = || cluster == "Kubernetes" || self.is_where_leases_are(event, cluster);
+        cluster.is_empty() || self.own_id(event).map_or_else(by_default, |own| own == cluster)
+    }
+
+    /// Whether requests that name no cluster, which are about istiod's own, fail at the same address as those to this one.
+    fn is_where_leases_are(&self, event: &Event, cluster: &str) -> bool {
+        let asked = |of: &str| {
+            let of = of.to_string();
+            self.events(Kind::Remote).filter_map(move |said| match &said.fact {
+                Fact::Remote(Remote { cluster, what: RemoteWhat::Watch { fault, .. }, .. }) if **cluster == *of => {
+                    (said.origin.file == event.origin.file).then_some(fault.address.as_ref()).flatten()
+                }
+                _ => None,
+            })
+        };
+        asked("").any(|own| asked(cluster).any(|address| address == own))
     }
 
     /// Whether a failure that its program repeats as long as it lasts was not repeated, though its file goes on.
