@@ -235,6 +235,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: roots_compared,
     },
     Signature {
+        name: "install-wait-failed",
+        printed_by: "istio/istio: operator/pkg/install/wait.go, istioctl install; helm",
+        versions: "all",
+        meaning: "An installation waited in vain for a Deployment to get ready.",
+        points_to: &["istiod-down", "eastwest-gateway-down"],
+        examples: &[
+            "✘ Istiod encountered an error: failed to wait for resource: resources not ready after 5m0s: context deadline exceeded Deployment/istio-system/istiod (container failed to start: CrashLoopBackOff: back-off 5m0s restarting failed container)",
+            "  Deployment/istio-system/istio-eastwestgateway (containers with unready status: [istio-proxy])",
+        ],
+        read: install_wait_failed,
+    },
+    Signature {
         name: "check-verdict",
         printed_by: "a vendor's `istioctl multicluster check`; `linkerd`-style check marks of other tools",
         versions: "all",
@@ -864,6 +876,16 @@ fn roots_compared<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (_, verdict) =
         preceded(tag("have the "), alt((tag("non identical ROOTCA"), tag("identical ROOTCA")))).parse(tail)?;
     Ok(("", state(State::Check { passed: verdict == "identical ROOTCA", text: said.message.trim().into() })))
+}
+
+fn install_wait_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = folded(&said.message);
+    let waits = text.contains("failed to wait for resource") || text.starts_with("Deployment/");
+    let named = text.split_once("Deployment/").and_then(|(_, tail)| tail.split_once('/'));
+    let Some((namespace, tail)) = named.filter(|_| waits) else { return refuse(&said.message) };
+    let name = tail.split([' ', '(']).next().unwrap_or("");
+    let replicas = State::Replicas { namespace: namespace.into(), name: name.into(), ready: 0, wanted: 1 };
+    Ok(("", state(replicas)))
 }
 
 fn check<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

@@ -296,9 +296,8 @@ fn exhausted<'a>(what: &str, message: &str) -> IResult<&'a str, Fact> {
 
 fn killed_for_memory<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = said.message.trim();
-    // Alone, or among the indented lines of `kubectl describe pod`, joined or not.
-    let words = || message.split_whitespace();
-    let in_pod = words().zip(words().skip(1)).any(|pair| pair == ("Reason:", "OOMKilled"));
+    // `kubectl describe` and YAML nest it deep; the framing joins what is indented.
+    let in_pod = message.contains("OOMKilled") && folded(message).to_ascii_lowercase().contains("reason: oomkilled");
     let in_kernel = message.contains("Memory cgroup out of memory") || message.contains("System OOM encountered");
     if in_pod || in_kernel || message.starts_with("OOMKilled") { exhausted("memory", message) } else { refuse(message) }
 }

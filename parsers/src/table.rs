@@ -347,6 +347,10 @@ impl Row<'_> {
             Some(both) => both,
             None => (self.cell("READY").parse().ok()?, self.cell("DESIRED").parse().ok()?),
         };
+        // A ReplicaSet that wants nothing is an old revision, kept for a roll-back.
+        if wanted == 0 && self.has(&["DESIRED"]) {
+            return None;
+        }
         Some(State::Replicas { namespace: self.namespace(), name: self.name(), ready, wanted })
     }
 

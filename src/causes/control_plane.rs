@@ -84,7 +84,7 @@ pub static LICENSE_INVALID: Cause = Cause {
     ],
     hits: &["vendor-licence-expired"],
     near_misses: &["ambient-flag-without-ambient"],
-    rules: &[Rule::on(Kind::Process, licence)],
+    rules: &[Rule::Mesh(|view| tables::failed_check(view, "license")), Rule::on(Kind::Process, licence)],
 };
 
 /// Environment variables that contradict each other.
@@ -104,7 +104,10 @@ pub static ISTIOD_ENV_INCOMPATIBLE: Cause = Cause {
     ],
     hits: &["ambient-flag-without-ambient"],
     near_misses: &["vendor-licence-expired"],
-    rules: &[Rule::on(Kind::Network, environment)],
+    rules: &[
+        Rule::Mesh(|view| tables::failed_check(view, "environment variable")),
+        Rule::on(Kind::Network, environment),
+    ],
 };
 
 /// Discovery selectors that cannot be used.

@@ -7,7 +7,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 
-use super::{saved, tunnel};
+use super::{saved, tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -26,6 +26,7 @@ pub static CAUSE: Cause = Cause {
     hits: &["gateway-refuses-15008", "gateway-port-refused"],
     near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured"],
     rules: &[
+        Rule::Mesh(|view| tables::failed_check(view, "gateway)")),
         Rule::after(Kind::Connection, 5, connection),
         Rule::on(Kind::Request, request),
         Rule::Mesh(pods),

@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::origin::Role;
 use meshwhy_parsers::state::State;
 
-use super::{control_link, saved};
+use super::{control_link, saved, tables};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -37,6 +37,7 @@ pub static CAUSE: Cause = Cause {
     hits: &["control-plane-crashed"],
     near_misses: &["control-plane-port-dropped", "control-plane-comes-late"],
     rules: &[
+        Rule::Mesh(|view| tables::failed_check(view, "(istiod)")),
         Rule::after(Kind::Stream, 5, judge_link),
         Rule::after(Kind::Certificate, 5, judge_link),
         Rule::on(Kind::Process, judge_death),

@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Addr, Event, Fact, Kind, Network, Remote, RemoteWha
 use meshwhy_parsers::state::{State, ZtunnelDump};
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::{saved, tunnel};
+use super::{saved, tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -45,6 +45,7 @@ pub static CAUSE: Cause = Cause {
     ],
     near_misses: &["hbone-port-blocked", "ambient-pod-gone", "ambient-flat-network-no-route", "network-label-late"],
     rules: &[
+        Rule::Mesh(|view| tables::failed_check(view, "network config")),
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Network, 30, named_by_istiod),
         Rule::Mesh(labels),

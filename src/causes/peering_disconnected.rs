@@ -6,6 +6,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind, PeerWhat};
 
 use super::remote_api::shortened;
+use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -27,7 +28,11 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["peer-gateway-refuses"],
     near_misses: &["peer-unknown-authority", "peer-reconnected"],
-    rules: &[Rule::after(Kind::Peer, 5, judge)],
+    rules: &[
+        Rule::Mesh(tables::peer_gateway),
+        Rule::Mesh(|view| tables::failed_check(view, "peer")),
+        Rule::after(Kind::Peer, 5, judge),
+    ],
 };
 
 fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {

@@ -65,7 +65,10 @@ pub static GATEWAY_CONFIG_MISSING: Cause = Cause {
     explains: &[],
     hits: &["gateway-without-that-host"],
     near_misses: &["plaintext-meets-strict"],
-    rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, gateway_config))],
+    rules: &[
+        Rule::Mesh(tables::handshake_cut),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, gateway_config)),
+    ],
 };
 
 fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {

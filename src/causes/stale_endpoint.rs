@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Kind};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::tunnel;
+use super::{tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -28,7 +28,10 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["ambient-pod-gone", "ambient-address-reused"],
     near_misses: &["hbone-port-blocked", "ambient-wrong-interface", "ambient-same-network-name"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[
+        Rule::Mesh(|view| tables::failed_check(view, "stale workload")),
+        Rule::after(Kind::Connection, 5, connection),
+    ],
 };
 
 /// Reads a failed ztunnel connection.

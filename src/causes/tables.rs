@@ -315,3 +315,67 @@ pub(super) fn remote_timeout(view: &View<'_>) -> Vec<Verdict> {
             .settle_by(format!("kubectl -n istio-system logs {istiod} | grep 'watch error in cluster {remote}'")),
     ]
 }
+
+/// A check of `istioctl multicluster check` that failed, by the name in front of its colon.
+pub(super) fn failed_check(view: &View<'_>, name: &str) -> Vec<Verdict> {
+    let failed = view.states().find_map(|(event, state)| match state {
+        State::Check { passed: false, text } => {
+            let (title, what) = text.split_once(": ")?;
+            let is_failure = ["❌", "✘", "✖"].iter().any(|mark| event.text.contains(mark));
+            (is_failure && title.to_ascii_lowercase().contains(name)).then_some((event, title, what))
+        }
+        _ => None,
+    });
+    let verdict = failed.map(|(event, title, what)| {
+        let what = what.lines().next().unwrap_or("");
+        Verdict::likely(title)
+            .says("{check} failed: {reason}")
+            .slot("check", title)
+            .slot("reason", what)
+            .slot("cluster", &event.origin.cluster)
+            .because(event, "istioctl's own check fails")
+    });
+    verdict.into_iter().collect()
+}
+
+/// The peer's Gateway is not programmed.
+pub(super) fn peer_gateway(view: &View<'_>) -> Vec<Verdict> {
+    let row = view.states().find_map(|(event, state)| match state {
+        State::Gateway { name, class, programmed, .. } if class.contains("remote") && &**programmed == "False" => {
+            Some((event, name))
+        }
+        _ => None,
+    });
+    let verdict = row.map(|(event, name)| {
+        Verdict::likely(name)
+            .says("the peer {remote} is not connected: its Gateway is not programmed")
+            .slot("remote", name)
+            .slot("reason", "its Gateway is not programmed")
+            .token(name)
+            .because(event, "the Gateway that stands for the peer is not programmed")
+    });
+    verdict.into_iter().collect()
+}
+
+/// A TLS server that hangs up in the handshake: no listener or no certificate for that name.
+pub(super) fn handshake_cut(view: &View<'_>) -> Vec<Verdict> {
+    let cut = view.states().find_map(|(event, state)| match state {
+        State::CallFailed { fault }
+            if fault.text.contains("SSL_ERROR_SYSCALL") || fault.text.contains("SSL_connect") =>
+        {
+            Some((event, fault))
+        }
+        _ => None,
+    });
+    let Some((event, fault)) = cut.filter(|_| view.events(Kind::Request).next().is_none()) else { return Vec::new() };
+    let host = fault.address.as_ref().map_or("the host", |address| &*address.host);
+    vec![
+        Verdict::possible(host)
+            .slot("host", host)
+            .slot("port", fault.address.as_ref().map_or(443, |address| address.port))
+            .slot("authority", host)
+            .slot("proxy", "<gateway pod>")
+            .because(event, "the connection opens and is cut in the handshake, before any certificate")
+            .settle_by("istioctl proxy-config listener <gateway pod> --port 443"),
+    ]
+}

@@ -27,6 +27,7 @@ pub static CAUSE: Cause = Cause {
     hits: &["ambient-pod-unknown-to-istiod", "ztunnel-cannot-start"],
     near_misses: &["ztunnel-xds-reconnects", "ambient-pod-not-captured"],
     rules: &[
+        Rule::Mesh(|view| tables::failed_check(view, "(ztunnel)")),
         Rule::Mesh(tables::ztunnel_pods),
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Process, 30, process),
