@@ -90,22 +90,20 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 /// The caller's side knows only the status: the server's line or its decision names the policy.
 fn unauthorized(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Verdict {
     let to = tunnel::destination(connection);
-    if let Some((far, line)) = tunnel::other_side(view, event, connection) {
-        if let Some(ConnectionWhat::PolicyDenied { policy }) = line.error.as_ref().map(|error| &error.what) {
-            let name = policy.as_deref().map_or_else(|| to.clone(), ToString::to_string);
-            let shown = policy
-                .as_deref()
-                .map_or_else(|| format!("the AuthorizationPolicies of {to}"), |policy| format!("policy {policy}"));
-            let verdict = Verdict::certain(&name)
-                .because(far, "the server's ztunnel refused it by policy")
-                .because(event, "the caller's ztunnel only sees the status");
-            return named(verdict, connection, &shown);
-        }
+    let by_line =
+        tunnel::other_side(view, event, connection).and_then(|(far, line)| match &line.error.as_ref()?.what {
+            ConnectionWhat::PolicyDenied { policy } => Some((far, policy.as_deref())),
+            _ => None,
+        });
+    if let Some((far, policy)) = by_line {
+        let verdict = Verdict::certain(policy.unwrap_or(&to))
+            .because(far, "the server's ztunnel refused it by policy")
+            .because(event, "the caller's ztunnel only sees the status");
+        return named(verdict, connection, &shown(policy, &to));
     }
-    let pod = format!("wl={to}}}");
     let decided = view.events(Kind::Policy).find_map(|decision| {
         let Fact::Policy(policy) = &decision.fact else { return None };
-        let denied = policy.what == PolicyWhat::Denied && decision.text.contains(&*pod);
+        let denied = policy.what == PolicyWhat::Denied && tunnel::span_pod(&decision.text) == to;
         let near = match (event.at, decision.at) {
             (Some(one), Some(other)) => one.max(other).since(one.min(other)) <= APART_MAX,
             _ => true,
@@ -113,13 +111,10 @@ fn unauthorized(view: &View<'_>, event: &Arc<Event>, connection: &Connection) ->
         (denied && near).then_some((decision, policy.policy.as_deref()))
     });
     if let Some((decision, policy)) = decided {
-        let name = policy.map_or_else(|| to.clone(), ToString::to_string);
-        let shown =
-            policy.map_or_else(|| format!("the AuthorizationPolicies of {to}"), |policy| format!("policy {policy}"));
-        let verdict = Verdict::certain(&name)
+        let verdict = Verdict::certain(policy.unwrap_or(&to))
             .because(decision, "the server's ztunnel names the decision")
             .because(event, "the caller's ztunnel only sees the status");
-        return named(verdict, connection, &shown);
+        return named(verdict, connection, &shown(policy, &to));
     }
     let verdict = Verdict::likely(&to)
         .because(event, "the server's ztunnel refused the tunnel by policy: 401 has no other source")
@@ -133,15 +128,12 @@ pub fn decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     if policy.what != PolicyWhat::Denied || event.signature != Some("ztunnel-rbac-decision") {
         return None;
     }
-    let pod = event.text.split_once("wl=").and_then(|(_, rest)| rest.split(['}', ' ', '"']).next()).unwrap_or("");
+    let pod = tunnel::span_pod(&event.text);
     let name = policy.policy.as_deref().unwrap_or(pod);
     if plaintext_to_mtls_strict::is_strict(name) {
         return None;
     }
-    let shown = policy
-        .policy
-        .as_deref()
-        .map_or_else(|| format!("the AuthorizationPolicies of {pod}"), |policy| format!("policy {policy}"));
+    let shown = shown(policy.policy.as_deref(), pod);
     Some(
         Verdict::certain(name)
             .says("{policy} denies callers of {to}")
@@ -182,6 +174,11 @@ pub fn envoy_decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .token(who)
             .because(event, "the proxy's own decision"),
     )
+}
+
+/// A policy as people read it; without a name, those of the workload.
+fn shown(policy: Option<&str>, workload: &str) -> String {
+    policy.map_or_else(|| format!("the AuthorizationPolicies of {workload}"), |policy| format!("policy {policy}"))
 }
 
 fn named(verdict: Verdict, connection: &Connection, policy: &str) -> Verdict {

@@ -72,8 +72,10 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 pub fn decision(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Policy(policy) = &event.fact else { return None };
     let name = policy.policy.as_deref().filter(|name| is_strict(name) && policy.what == PolicyWhat::Denied)?;
-    let pod =
-        event.text.split_once("wl=").and_then(|(_, rest)| rest.split(['}', ' ', '"']).next()).unwrap_or("its pods");
+    let pod = match tunnel::span_pod(&event.text) {
+        "" => "its pods",
+        pod => pod,
+    };
     Some(
         Verdict::certain(name)
             .slot("policy", format!("STRICT (policy {name})"))

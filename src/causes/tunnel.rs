@@ -55,6 +55,12 @@ pub fn tls_fault(what: &ConnectionWhat) -> Option<(&What, bool)> {
     }
 }
 
+/// The pod, `<namespace>/<pod>`, out of the span of a ztunnel line, text or JSON; empty where there is none.
+pub fn span_pod(line: &str) -> &str {
+    let rest = line.split_once("{wl=").or_else(|| line.split_once("\"wl\":\"")).map_or("", |(_, rest)| rest);
+    rest.split(['}', ' ', '"']).next().unwrap_or("")
+}
+
 /// The address dialled, without its port.
 pub fn dialled(connection: &Connection) -> &str {
     connection.dst.addr.as_ref().map_or("", |addr| &addr.host)
@@ -71,8 +77,12 @@ pub fn to_waypoint(connection: &Connection) -> bool {
     !connection.to_gateway() && hbone.is_some_and(|hbone| hbone.ip().is_some() && *hbone.host != *dialled(connection))
 }
 
-/// The destination as people name it: namespace and pod, else the service, else the address.
+/// The destination as people name it: namespace and pod, else the service, else the address; across networks the service.
 pub fn destination(connection: &Connection) -> String {
+    // Behind a gateway the line names the gateway; what was called is the service.
+    if connection.to_gateway() && !connection.service.is_empty() {
+        return connection.service.to_string();
+    }
     match (&*connection.dst.namespace, &*connection.dst.workload, &*connection.service) {
         (_, "", "") => dialled_port(connection),
         (_, "", service) => service.to_string(),
@@ -153,7 +163,15 @@ pub fn other_side<'w>(
             // An early deny knows addresses alone.
             _ => connection.src.addr.as_ref().map(|addr| &addr.host) == other.src.addr.as_ref().map(|addr| &addr.host),
         };
-        other.direction != connection.direction && other.dst.addr == connection.dst.addr && same_call
+        // Across networks each end names another address; the service in the tunnel is the same.
+        let across = connection.to_gateway() || other.to_gateway();
+        other.direction != connection.direction
+            && same_call
+            && if across {
+                connection.hbone.is_some() && connection.hbone == other.hbone
+            } else {
+                other.dst.addr == connection.dst.addr
+            }
     };
     view.known(Kind::Connection).find_map(|known| {
         let Fact::Connection(other) = &known.first.fact else { return None };

@@ -48,6 +48,7 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         return None;
     }
     let server = match (connection.direction, far) {
+        _ if connection.to_gateway() => tunnel::gateway_subject(connection).unwrap_or_default(),
         (Direction::Outbound, _) => tunnel::destination(connection),
         (Direction::Inbound, Some((_, far))) => tunnel::destination(far),
         (Direction::Inbound, None) => tunnel::dialled_port(connection),
