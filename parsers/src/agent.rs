@@ -183,6 +183,7 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: server is not live, current state is: INITIALIZING",
             "2025-03-11T08:14:13.328035Z\twarn\tEnvoy proxy is NOT ready: workers have not yet started",
+            "2025-01-06T15:53:31.165680Z\twarn\tEnvoy proxy is NOT ready: server is terminated: received signal: terminated",
             "2020-08-12T07:14:35.989323Z\tinfo\tEnvoy proxy is NOT ready: failed retrieving Envoy stats: Get http://127.0.0.1:15000/stats?usedonly: dial tcp 127.0.0.1:15000: connect: connection refused",
         ],
         read: not_ready,
@@ -592,7 +593,10 @@ fn xds_broke<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 
 /// `config not received from XDS server (is Istiod running?): cds updates: 0 successful, 0 rejected; lds updates: ...`
 fn not_ready_no_config<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
-    let (left, _) = tag("Envoy proxy is NOT ready: config ").parse(message(said))?;
+    let (left, _) = tag("Envoy proxy is NOT ready: ").parse(message(said))?;
+    if !left.starts_with("config ") && !left.contains("ds updates: ") {
+        return refuse(left);
+    }
     let rejected = left
         .split([';', ','])
         .filter_map(|part| part.trim().strip_suffix(" rejected"))
@@ -603,7 +607,11 @@ fn not_ready_no_config<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 
 fn not_ready<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (reason, _) = tag("Envoy proxy is NOT ready: ").parse(message(said))?;
-    Ok(("", Fact::Process(Process::NotReady(reason.into()))))
+    let process = match reason.starts_with("server is terminated") {
+        true => Process::Stopping,
+        false => Process::NotReady(reason.into()),
+    };
+    Ok(("", Fact::Process(process)))
 }
 
 fn ready<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

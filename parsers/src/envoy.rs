@@ -71,6 +71,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: config_rejected,
     },
     Signature {
+        name: "envoy-listener-refused",
+        printed_by: "envoyproxy/envoy: source/common/listener_manager/listener_manager_impl.cc",
+        versions: "all",
+        meaning: "A listener could not be added; the words of the rejection without its frame.",
+        points_to: &["xds-rejected", "port-conflict"],
+        examples: &[
+            "error adding listener: 'virtualOutbound' has duplicate address '0.0.0.0:15001' as existing listener",
+            "Error adding/updating listener(s) 0.0.0.0_443: error adding listener '0.0.0.0:443': multiple filter chains with the same matching rules are defined",
+        ],
+        read: listener_refused,
+    },
+    Signature {
         name: "envoy-initial-fetch-timed-out",
         printed_by: "envoyproxy/envoy: source/extensions/config_subscription/grpc/grpc_subscription_impl.cc",
         versions: "all",
@@ -441,13 +453,31 @@ fn stream_not_opened<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn config_rejected<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let begins = alt((tag("gRPC config for "), tag("delta config for "), tag("Delta config for ")));
     let (left, url) = preceded(begins, take_till(|c| c == ' ')).parse(message(said))?;
-    let (reason, _) = (opt(tag(" update")), tag(" rejected: ")).parse(left)?;
+    let (reason, _) = (opt(tag(" update")), tag(" rejected:")).parse(left)?;
+    // Some people wrap the line, or put a comment sign in front of what follows.
+    let reason = reason.trim_start_matches([' ', '\n', '\t', '#']);
     let nack = Nack {
         side: Side::Client,
         kind: kind_of(url).into(),
         node: None,
         resource: rejected_resource(reason).map(Into::into),
         reason: reason.lines().next().unwrap_or("").trim().into(),
+    };
+    Ok(("", Fact::Nack(nack)))
+}
+
+/// `error adding listener: '<name>' has duplicate address ...`, `Error adding/updating listener(s) <name>: ...`
+fn listener_refused<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let begins = alt((tag("error adding listener"), tag("Error adding/updating listener")));
+    let (left, _) = { begins }.parse(message(said))?;
+    let reason = message(said).lines().next().unwrap_or("");
+    let quoted = left.split('\'').nth(1);
+    let nack = Nack {
+        side: Side::Client,
+        kind: "LDS".into(),
+        node: None,
+        resource: rejected_resource(reason).or(quoted).map(Into::into),
+        reason: reason.into(),
     };
     Ok(("", Fact::Nack(nack)))
 }
@@ -468,8 +498,9 @@ fn kind_of(url: &str) -> &str {
 
 /// The first resource that a rejection names: `Error adding/updating listener(s) 0.0.0.0_8443: ...`
 fn rejected_resource(reason: &str) -> Option<&str> {
-    const BEGINS: [&str; 4] = [
+    const BEGINS: [&str; 5] = [
         "Error adding/updating listener(s) ",
+        "Error adding/updating listener ",
         "Error adding/updating cluster(s) ",
         "Error adding/updating/removing cluster(s) ",
         "Error adding listener ",

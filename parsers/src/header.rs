@@ -153,7 +153,7 @@ pub fn read(text: &str, outer_at: Option<Time>) -> (Said<'_>, Form) {
     {
         return (said, Form::Json);
     }
-    if let Some(said) = bracketed(trimmed) {
+    if let Some(said) = bracketed(trimmed, outer_at) {
         return (said, Form::Console);
     }
     if let Some(said) = console(trimmed, outer_at) {
@@ -414,10 +414,45 @@ pub fn unescape(text: &str) -> String {
     plain
 }
 
+/// Components of Envoy's log that people paste (`envoyproxy/envoy: source/common/common/logger.h`).
+const ENVOY_COMPONENTS: &[&str] = &[
+    "assert",
+    "backtrace",
+    "client",
+    "config",
+    "conn_handler",
+    "connection",
+    "dns",
+    "ext_authz",
+    "filter",
+    "forward_proxy",
+    "hc",
+    "http",
+    "http2",
+    "init",
+    "jwt",
+    "lua",
+    "main",
+    "misc",
+    "pool",
+    "rbac",
+    "router",
+    "runtime",
+    "secret",
+    "tracing",
+    "upstream",
+    "wasm",
+];
+
 /// `[2021-03-04 12:00:00.123][22][warning][config] [source/file.cc:101] message`: Envoy's own old form.
-fn bracketed(text: &str) -> Option<Said<'_>> {
-    let (at, used) = time::rfc3339(text.strip_prefix('[')?.as_bytes())?;
-    let mut rest = text[1 + used..].strip_prefix("][")?;
+fn bracketed(text: &str, outer_at: Option<Time>) -> Option<Said<'_>> {
+    let inside = text.strip_prefix('[')?;
+    // The time is cut off now and then: `[warning][config] ...`.
+    let (at, mut rest) = match time::rfc3339(inside.as_bytes()) {
+        Some((at, used)) => (Some(at), inside.get(used..)?.strip_prefix("][")?),
+        None => (outer_at, inside),
+    };
+    let dated = rest.len() < inside.len();
     let mut columns = Vec::new();
     while let Some((column, after)) = rest.split_once(']') {
         columns.push(column);
@@ -434,13 +469,17 @@ fn bracketed(text: &str) -> Option<Said<'_>> {
         .iter()
         .rev()
         .find(|column| Level::from_word(column).is_none() && !column.starts_with(|c: char| c.is_ascii_digit()))?;
+    // Without a time only Envoy's own components tell its lines from those of any other program.
+    if !dated && !ENVOY_COMPONENTS.contains(component) {
+        return None;
+    }
     let rest = rest.trim_start();
     let message = match rest.strip_prefix('[').and_then(|place| place.split_once("] ")) {
         Some((place, message)) if place.contains(".cc:") || place.contains(".h:") => message,
         _ => rest,
     };
     Some(Said {
-        at: Some(at),
+        at,
         level,
         scope: Cow::Owned(format!("envoy {component}")),
         spans: Cow::Borrowed(""),
@@ -585,6 +624,8 @@ mod tests {
             "Stream closed: 14, x",
             &[("thread", "13")],
         );
+        check("[warning][config] [a.cc:126] gRPC config rejected", "envoy config", "gRPC config rejected", &[]);
+        check("[warning][billing] nothing of ours", "", "[warning][billing] nothing of ours", &[]);
         check(
             "[Envoy (Epoch 0)] [2020-03-06 14:33:59.538][19][warning][config] [a.h:91] gRPC config stream closed: 13,",
             "envoy config",

@@ -33,6 +33,7 @@ pub static CAUSE: Cause = Cause {
     near_misses: &["control-plane-port-dropped"],
     rules: &[
         Rule::after(Kind::Certificate, 5, judge),
+        Rule::after(Kind::Stream, 5, judge_stream),
         Rule::after(Kind::Connection, 5, ambient_path::no_certificate),
         Rule::after(Kind::Certificate, 5, ambient_path::impersonation),
         Rule::after(Kind::ClientRefused, 5, ambient_path::impersonation),
@@ -93,6 +94,23 @@ fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         _ => return None,
     };
     Some(verdict.slot("cluster", cluster).slot("reason", reason))
+}
+
+/// Up to 1.9 secrets come over a stream that carries no name of its own: a CA that refuses is told by its words.
+fn judge_stream(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (_, fault) = control_link::failure(event)?;
+    let of_ca = ["Certificate Authority", "certificate authority", "create certificate", "failed to get root cert"];
+    if !of_ca.iter().any(|words| fault.text.contains(words))
+        || !matches!(fault.what, What::Forbidden { .. } | What::Other)
+    {
+        return None;
+    }
+    let cluster = control_link::cluster_of(event);
+    let verdict = Verdict::likely(cluster)
+        .slot("cluster", cluster)
+        .slot("reason", first_line(&fault.text))
+        .because(event, "the CA refuses, in its own words");
+    Some(verdict)
 }
 
 fn first_line(text: &str) -> &str {
