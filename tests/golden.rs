@@ -9,6 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use expect_test::expect_file;
 use meshwhy::causes;
 use meshwhy::engine::cause::Severity;
+use regex::Regex;
 use serde_json::Value;
 
 use crate::common::{STRICT, Sample, each, fail_if_any, readable_samples, root};
@@ -58,6 +59,21 @@ fn each_sample_names_its_hits_and_not_its_near_misses() {
         }
     }
     fail_if_any("what samples prove", &broken);
+}
+
+#[test]
+fn every_sentence_of_a_finding_is_filled_in() {
+    let samples = readable_samples();
+    let slot = Regex::new("<[a-z_]+>").expect("a fixed pattern");
+    let broken = each(&samples, |sample| {
+        let said = output(sample, &["replay", "--output", "ndjson", "input"]);
+        let records = said.lines().map(|line| serde_json::from_str::<Value>(line).expect("a record"));
+        let summaries = records.filter_map(|record| Some(record.get("summary")?.as_str()?.to_string()));
+        let open: Vec<String> =
+            summaries.filter(|text| slot.is_match(text)).map(|text| format!("{}: {text}", sample.name)).collect();
+        open
+    });
+    fail_if_any("slots without a value", &broken.concat());
 }
 
 #[test]

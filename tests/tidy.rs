@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use regex::Regex;
 
-use crate::common::{fail_if_any, root, samples, walk};
+use crate::common::{fail_if_any, meshwhy, root, samples, walk};
 
 /// Our own sources, as paths from the repository's folder.
 fn sources() -> Vec<(String, String)> {
@@ -197,6 +197,21 @@ fn what_the_readme_names_exists() {
         }
     }
     fail_if_any("README.md names what is not there", &broken);
+}
+
+#[test]
+fn what_the_readme_shows_is_what_is_printed() {
+    let readme = read(&root().join("README.md"));
+    let shown = Regex::new(r"(?s)```console\n\$ meshwhy ([^\n]+)\n(.*?)```").expect("a fixed pattern");
+    let mut blocks = 0;
+    for found in shown.captures_iter(&readme) {
+        let run = meshwhy().current_dir(root()).args(found[1].split(' ')).output().expect("the program starts");
+        let printed = String::from_utf8_lossy(&run.stdout);
+        assert_eq!(printed.trim_end(), found[2].trim_end(), "README.md shows another output of {}", &found[1]);
+        blocks += 1;
+    }
+    let missing = if blocks == 0 { vec!["shows no output".to_string()] } else { Vec::new() };
+    fail_if_any("README.md", &missing);
 }
 
 #[test]

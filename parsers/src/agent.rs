@@ -213,6 +213,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2025-03-11T09:14:16.170238Z\tinfo\tAgent draining proxy for 5s, then waiting for active connections to terminate...",
             "2025-03-11T09:14:16.170238Z\tinfo\tStatus server has successfully terminated",
             "2025-03-11T09:14:16.170238Z\tinfo\tGraceful termination period is 5s, starting...",
+            "2025-03-11T09:14:16.169800Z\tinfo\tStatus server has successfully terminated",
         ],
         read: stopping,
     },

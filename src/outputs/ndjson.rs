@@ -75,7 +75,6 @@ impl Output for Ndjson {
             "lines": summary.lines,
             "understood": summary.understood,
             "not_understood": summary.not_understood,
-            "events": engine.events,
             "first_at": time(engine.span.map(|(from, _)| from)),
             "last_at": time(engine.span.map(|(_, to)| to)),
             "limits_hit": {

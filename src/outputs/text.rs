@@ -140,7 +140,7 @@ impl Page {
             let rest: Vec<&str> = finding.candidates[CANDIDATES_MAX..].iter().map(|candidate| candidate.slug).collect();
             self.row("", &format!("or {}", rest.join(", ")));
         }
-        if !finding.settle_by.is_empty() {
+        if !finding.settle_by.is_empty() && finding.settle_by != finding.verify {
             self.command("settle", "", &finding.settle_by);
         }
         self.also(same);
