@@ -68,9 +68,11 @@ fn a_signature_of_the_users_own_goes_all_the_way() {
            subject   eu-1
            clusters  this-cluster
            when      2026-03-01T09:30:01Z, 1 time
-           because   -:1  said first
+           because   said first
+                       -:1
                        2026-03-01T09:30:00.000000Z info payment eu-1 timed out after 5s
-                     -:2  said as often as the signature asks for
+                     said as often as the signature asks for
+                       -:2
                        2026-03-01T09:30:01.000000Z info payment eu-1 timed out after 7s
            do        Ask the owners of eu-1.
            verify    curl -sf https://status.example.com/eu-1

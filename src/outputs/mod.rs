@@ -11,6 +11,8 @@ pub mod text;
 use std::borrow::Cow;
 use std::io;
 
+use meshwhy_parsers::origin::UNNAMED;
+
 use crate::engine::finding::Finding;
 use crate::engine::{Stats, cause::Severity, finding::Stage};
 
@@ -107,6 +109,13 @@ pub fn notes(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
 /// What failed and worked again before the input ended.
 pub fn recovered(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
     findings.iter().filter(|finding| finding.stage == Stage::Resolved && finding.explained_by.is_none())
+}
+
+/// The clusters a finding concerns; that of files that nothing names only where it is the only one.
+pub fn clusters(finding: &Finding) -> Vec<&str> {
+    let all = finding.clusters.iter().map(String::as_str);
+    let named: Vec<&str> = all.clone().filter(|name| *name != UNNAMED).collect();
+    if named.is_empty() { all.collect() } else { named }
 }
 
 /// How bad the worst finding is that is open and not explained by another; notes count as `info`.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::fields::{fields, word};
 use super::redact::redact;
-use super::{Output, Summary, json_line, notes, open_causes, recovered, slugs};
+use super::{Output, Summary, clusters, json_line, notes, open_causes, recovered, slugs};
 use crate::engine::cause::Cause;
 use crate::engine::finding::{Candidate, Evidence, Finding};
 
@@ -42,7 +42,7 @@ impl Output for Ndjson {
             "summary": redact(&finding.summary),
             "remedy": redact(&finding.remedy),
             "verify": redact(&finding.verify),
-            "clusters": finding.clusters,
+            "clusters": clusters(finding),
             "first_at": time(finding.first_at),
             "last_at": time(finding.last_at),
             "recovered_at": time(finding.recovered_at),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use meshwhy_parsers::time::Time;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Output, Summary, notes, open_causes, printable, recovered};
+use super::{Output, Summary, clusters, notes, open_causes, printable, recovered};
 use crate::engine::cause::Severity;
 use crate::engine::finding::{Evidence, Finding, Stage};
 
@@ -115,8 +115,9 @@ impl Page {
         self.wrapped("   ", "   ", &printable(&finding.summary));
         self.line("");
         self.row("subject", &printable(&finding.subject));
-        if !finding.clusters.is_empty() && finding.clusters != [finding.subject.as_str()] {
-            self.row("clusters", &printable(&finding.clusters.join(", ")));
+        let clusters = clusters(finding);
+        if !clusters.is_empty() && clusters != [finding.subject.as_str()] {
+            self.row("clusters", &printable(&clusters.join(", ")));
         }
         self.row("when", &when(finding));
         self.evidence("because", &finding.because);
@@ -188,10 +189,11 @@ impl Page {
                     shows.push(&other.shows);
                 }
             }
-            let place = self.paint(DIM, &printable(&first.place()));
-            self.row(label, &format!("{place}  {}", printable(&shows.join("; and "))));
+            self.row(label, &printable(&shows.join("; and ")));
             label = "";
             let indent = " ".repeat(LABEL + 2);
+            let place = self.paint(DIM, &printable(&first.place()));
+            self.line(&format!("{indent}{place}"));
             let room = self.look.width.saturating_sub(indent.len()).max(20);
             let quote = trim_middle(&printable(first.quote.trim()), room * QUOTE_LINES);
             for line in wrap(&quote, room) {
