@@ -40,10 +40,8 @@ pub fn option<'a>(command: &'a str, names: &[&str]) -> Option<&'a str> {
         if names.contains(&word) {
             return words.next().map(bare).filter(|value| !value.is_empty());
         }
-        if let Some((name, value)) = word.split_once('=') {
-            if names.contains(&name) {
-                return Some(bare(value)).filter(|value| !value.is_empty());
-            }
+        if let Some((_, value)) = word.split_once('=').filter(|(name, _)| names.contains(name)) {
+            return Some(bare(value)).filter(|value| !value.is_empty());
         }
     }
     None

@@ -16,10 +16,9 @@ pub fn row(line: &Line) -> Option<Fact> {
         return Some(Fact::Known);
     }
     let Some(header) = line.header.as_deref() else { return kube::event_row(text) };
-    if ["Events", "Type ", "LAST SEEN"].iter().any(|first| header.trim_start().starts_with(first)) {
-        if let Some(event) = kube::event_row(text) {
-            return Some(event);
-        }
+    let of_events = ["Events", "Type ", "LAST SEEN"].iter().any(|first| header.trim_start().starts_with(first));
+    if let Some(event) = of_events.then(|| kube::event_row(text)).flatten() {
+        return Some(event);
     }
     if text.trim().is_empty() || !may_be_row(text) {
         return None;

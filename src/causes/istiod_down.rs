@@ -158,11 +158,10 @@ fn judge_pods(view: &View<'_>) -> Vec<Verdict> {
         }
     }
     for (event, state) in view.states() {
-        if let State::Replicas { name, ready: 0, wanted, .. } = state {
-            if saved::is_istiod(name) && istiods().all(|pod| !pod.is_ready()) {
-                let reason = if *wanted == 0 { "it is scaled to zero" } else { "none of its pods is ready" };
-                say(&event.origin.cluster, reason.to_string(), event, "the Deployment has no ready pod");
-            }
+        let State::Replicas { name, ready: 0, wanted, .. } = state else { continue };
+        if saved::is_istiod(name) && istiods().all(|pod| !pod.is_ready()) {
+            let reason = if *wanted == 0 { "it is scaled to zero" } else { "none of its pods is ready" };
+            say(&event.origin.cluster, reason.to_string(), event, "the Deployment has no ready pod");
         }
     }
     verdicts

@@ -72,11 +72,10 @@ fn taken_up<'w>(view: &View<'w>) -> TakenUp<'w> {
         }
     }
     for (_, state) in view.states() {
-        if let State::RemoteCluster { name, secret, .. } = state {
-            if !secret.is_empty() {
-                found.clusters.insert(name);
-                found.secrets.insert(secret);
-            }
+        let State::RemoteCluster { name, secret, .. } = state else { continue };
+        if !secret.is_empty() {
+            found.clusters.insert(name);
+            found.secrets.insert(secret);
         }
     }
     found

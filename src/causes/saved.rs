@@ -117,10 +117,26 @@ pub(super) fn held<'w>(view: &View<'w>) -> Vec<Held<'w>> {
     rows.collect()
 }
 
-/// The addresses that a cluster's Endpoints objects list: row, namespace, name, addresses.
-pub(super) fn endpoints<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, &'w str, &'w str, &'w [Box<str>])> {
+/// An Endpoints or EndpointSlice row.
+pub(super) struct Listed<'w> {
+    /// The row.
+    pub(super) event: &'w Arc<Event>,
+    namespace: &'w str,
+    name: &'w str,
+    addresses: &'w [Box<str>],
+}
+
+impl Listed<'_> {
+    /// Whether it lists a host, with any port.
+    fn has(&self, host: &str) -> bool {
+        self.addresses.iter().any(|address| address.rsplit_once(':').map_or(&**address, |(host, _)| host) == host)
+    }
+}
+
+/// The addresses that clusters' Endpoints objects list.
+pub(super) fn endpoints<'w>(view: &View<'w>) -> Vec<Listed<'w>> {
     let rows = view.states().filter_map(|(event, state)| match state {
-        State::Endpoints { namespace, name, addresses } => Some((event, &**namespace, &**name, &**addresses)),
+        State::Endpoints { namespace, name, addresses } => Some(Listed { event, namespace, name, addresses }),
         _ => None,
     });
     rows.collect()
@@ -129,17 +145,12 @@ pub(super) fn endpoints<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, &'w str, &'
 /// An endpoint that a proxy of one cluster holds although only another cluster's service lists it, with that list's row.
 pub(super) fn foreign_pod<'w>(view: &View<'w>) -> Option<(Held<'w>, &'w Arc<Event>)> {
     let lists = endpoints(view);
-    let has = |addresses: &[Box<str>], host: &str| {
-        addresses.iter().any(|address| address.rsplit_once(':').map_or(&**address, |(host, _)| host) == host)
-    };
     held(view).into_iter().filter(|held| !held.is_gateway()).find_map(|held| {
         let own = &held.event.origin.cluster;
-        let of_service = || lists.iter().filter(|(_, namespace, name, _)| is_of(held.host, namespace, name));
-        let (home, ..) = of_service()
-            .find(|(row, _, _, addresses)| row.origin.cluster != *own && has(addresses, &held.addr.host))?;
-        let at_home =
-            of_service().any(|(row, _, _, addresses)| row.origin.cluster == *own && has(addresses, &held.addr.host));
-        (!at_home).then_some((held, *home))
+        let has = |list: &&Listed<'_>| is_of(held.host, list.namespace, list.name) && list.has(&held.addr.host);
+        let home = lists.iter().find(|list| list.event.origin.cluster != *own && has(list))?.event;
+        let at_home = lists.iter().any(|list| list.event.origin.cluster == *own && has(&list));
+        (!at_home).then_some((held, home))
     })
 }
 

@@ -79,29 +79,27 @@ fn stuck(view: &View<'_>, names: &[&str], says: &'static str, shows: &str) -> Ve
 
 /// All endpoints that a proxy holds for a service have failed their outlier check.
 pub(super) fn outlier_check(view: &View<'_>) -> Vec<Verdict> {
-    let mut by_service: BTreeMap<(&str, &str), Vec<(&Arc<Event>, bool)>> = BTreeMap::new();
+    // By asker and upstream cluster: a row of it, and whether every row failed.
+    let mut checked: BTreeMap<(&str, &str), (&Arc<Event>, bool)> = BTreeMap::new();
     for (event, state) in view.states() {
-        let State::ProxyEndpoint { cluster, outlier, status, .. } = state else { continue };
-        if !outlier.is_empty() && cluster.contains("||") | cluster.contains('|') {
-            let failed = &**outlier == "FAILED" && &**status != "DRAINING";
-            by_service.entry((&event.origin.cluster, cluster)).or_default().push((event, failed));
+        let State::ProxyEndpoint { cluster, outlier, .. } = state else { continue };
+        if !outlier.is_empty() && cluster.contains('|') {
+            let (_, all_failed) = checked.entry((&event.origin.cluster, cluster)).or_insert((event, true));
+            *all_failed &= &**outlier == "FAILED";
         }
     }
-    let mut verdicts = Vec::new();
-    for ((_, cluster), rows) in by_service {
-        if rows.iter().all(|(_, failed)| *failed) {
+    let left_empty = checked.into_iter().filter(|(_, (_, all_failed))| *all_failed);
+    left_empty
+        .map(|((_, cluster), (event, _))| {
             let service = cluster.rsplit('|').next().unwrap_or(cluster);
-            verdicts.push(
-                Verdict::likely(service)
-                    .slot("service", service)
-                    .slot("cluster", cluster)
-                    .slot("proxy", "<pod>")
-                    .token(service)
-                    .because(rows[0].0, "the proxy has taken this endpoint out, and no other is left"),
-            );
-        }
-    }
-    verdicts
+            Verdict::likely(service)
+                .slot("service", service)
+                .slot("cluster", cluster)
+                .slot("proxy", "<pod>")
+                .token(service)
+                .because(event, "the proxy has taken this endpoint out, and no other is left")
+        })
+        .collect()
 }
 
 /// A proxy's own certificate that istioctl calls invalid.
