@@ -279,6 +279,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: dns_upstream_failed,
     },
     Signature {
+        name: "agent-lookup-wrapped",
+        printed_by: "Go: net, wrapped by whoever pasted it",
+        versions: "all",
+        meaning: "The end of an error that was wrapped: a lookup that got no answer.",
+        points_to: &["dns-failure"],
+        examples: &[
+            "lookup istiod.istio-system.svc on 169.254.25.10:53:",
+            "read udp 10.42.1.7:41234->10.43.0.10:53: i/o timeout",
+        ],
+        read: lookup_wrapped,
+    },
+    Signature {
         name: "agent-wasm-failed",
         printed_by: "istio/istio: pkg/wasm/convert.go, cache.go",
         versions: "1.9+",
@@ -683,6 +695,21 @@ fn port_taken<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn dns_upstream_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (reason, _) = alt((tag("upstream failure: "), tag("upstream dns failure: "))).parse(message(said))?;
     Ok(("", Fact::Dns(Dns { host: "".into(), fault: fault(reason) })))
+}
+
+/// `lookup istiod.istio-system.svc on 169.254.25.10:53:`, `read udp 10.42.1.7:41234->10.43.0.10:53: i/o timeout`
+fn lookup_wrapped<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = message(said).trim();
+    let is_end = text.starts_with("lookup ") && text.contains(" on ") || text.starts_with("read udp ");
+    if !is_end || !text.contains(":53:") {
+        return refuse(text);
+    }
+    let host = text.strip_prefix("lookup ").and_then(|left| left.split(' ').next()).unwrap_or("");
+    let mut found = fault(text);
+    if matches!(found.what, errors::What::Other | errors::What::TimedOut | errors::What::Refused) {
+        found.what = errors::What::NameLookupFailed(host.into());
+    }
+    Ok(("", Fact::Dns(Dns { host: host.into(), fault: found })))
 }
 
 fn wasm_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

@@ -212,6 +212,7 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "2025-03-11T09:14:16.133310Z\tdebug\tenvoy rbac external/envoy/source/extensions/filters/http/rbac/rbac_filter.cc:244\t[Tags: \"ConnectionId\":\"7\",\"StreamId\":\"77\"] enforced denied, matched policy ns[shop]-policy[only-web]-rule[0]\tthread=20",
             "2021-06-02T09:00:00.133310Z\tdebug\tenvoy rbac\tenforced denied",
+            "rbac_log: enforced denied, matched policy ns[shop]-policy[only-web]-rule[0]",
             "2021-06-02T09:00:00.133310Z\tdebug\tenvoy rbac\tshadow denied, matched policy none",
             "2021-06-02T09:00:00.133310Z\tdebug\tenvoy rbac\tenforced allowed, matched policy ns[shop]-policy[only-web]-rule[0]",
         ],
@@ -652,7 +653,11 @@ fn rbac_decision<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     if said.scope.contains("rbac") && quiet.iter().any(|words| text.starts_with(words)) {
         return Ok(("", Fact::Known));
     }
-    let (left, _) = tag("enforced denied").parse(text)?;
+    // Pasted alone, something about the filter stands in front: `rbac_log: enforced denied, ...`.
+    let (left, before) = take_until("enforced denied").parse(text)?;
+    if !before.is_empty() && (before.len() > 40 || !before.contains("rbac") || before.contains('"')) {
+        return refuse(text);
+    }
     let policy = left.split_once("matched policy ").and_then(|(_, key)| policy_name(key.trim()));
     Ok(("", Fact::Policy(Policy { policy, what: PolicyWhat::Denied })))
 }

@@ -474,7 +474,7 @@ fn bracketed(text: &str, outer_at: Option<Time>) -> Option<Said<'_>> {
         return None;
     }
     let rest = rest.trim_start();
-    let message = match rest.strip_prefix('[').and_then(|place| place.split_once("] ")) {
+    let message = match rest.strip_prefix('[').unwrap_or(rest).split_once("] ") {
         Some((place, message)) if place.contains(".cc:") || place.contains(".h:") => message,
         _ => rest,
     };
@@ -625,6 +625,7 @@ mod tests {
             &[("thread", "13")],
         );
         check("[warning][config] [a.cc:126] gRPC config rejected", "envoy config", "gRPC config rejected", &[]);
+        check("[warning][config] bazel-out/a.h:70] gRPC config rejected", "envoy config", "gRPC config rejected", &[]);
         check("[warning][billing] nothing of ours", "", "[warning][billing] nothing of ours", &[]);
         check(
             "[Envoy (Epoch 0)] [2020-03-06 14:33:59.538][19][warning][config] [a.h:91] gRPC config stream closed: 13,",

@@ -71,6 +71,7 @@ fn by_fault(fault: &Fault, event: &Arc<Event>) -> Option<Verdict> {
         }
         _ => return None,
     };
+    let host = if host.is_empty() { "names" } else { host };
     let verdict = Verdict::likely(host)
         .slot("who", control_link::speaker(event))
         .slot("host", host)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::{Fault, What};
-use meshwhy_parsers::event::{Event, Fact, Kind};
+use meshwhy_parsers::event::{Event, Fact, Kind, RefusedWhy};
 
 use super::{control_link, policy, requests, trust_domain_mismatch, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
@@ -31,6 +31,7 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Stream, 5, control_plane),
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Handshake, 5, handshake),
+        Rule::after(Kind::ClientRefused, 5, refused_client),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::wrong_identity)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::wrong_identity)),
     ],
@@ -81,7 +82,29 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 /// Reads a proxy that does not find the control plane's name in its certificate.
 fn control_plane(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (_, fault) = control_link::failure(event)?;
+    if fault.text.contains("authorization failed: no identities") {
+        return Some(claimed(event, control_link::speaker(event), &fault.text));
+    }
     by_fault(fault, event, &control_link::control_plane(view, event))
+}
+
+/// Reads istiod's refusal of a client whose certificate or token is good, but not for what it claims to be.
+fn refused_client(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::ClientRefused(refused) = &event.fact else { return None };
+    let RefusedWhy::Identity(reason) = &refused.why else { return None };
+    let who = refused.peer.as_ref().map_or("a proxy", |peer| &peer.host);
+    Some(claimed(event, who, reason))
+}
+
+fn claimed(event: &Arc<Event>, who: &str, reason: &str) -> Verdict {
+    let (have, want) = reason.split_once(" matched ").unwrap_or((reason, "what it claims to be"));
+    let have = have.split_once("no identities ").map_or(have, |(_, have)| have);
+    Verdict::certain(who)
+        .says("{addr} claims to be {want}, but its identity is {have}: istiod refuses it")
+        .slot("addr", who)
+        .slot("want", want.lines().next().unwrap_or(""))
+        .slot("have", have.trim_matches(['(', ')', '[', ']', ' ']))
+        .because(event, "the identity is trusted, but it is another than the client claims")
 }
 
 /// Reads a TLS error in Envoy's own log.
