@@ -51,8 +51,10 @@ impl Format {
     }
 }
 
-/// Destinations that are called.
-const DESTINATIONS: u64 = 2_000;
+/// Destinations that are called, each by one workload.
+const DESTINATIONS: u64 = 500;
+/// Workloads that call.
+const SOURCES: u64 = 60;
 /// The logs cover this much time.
 const HOURS: u64 = 6;
 
@@ -114,11 +116,12 @@ impl Call {
     fn any(random: &mut Random, trouble: Trouble) -> Call {
         let (one_in, failing) = trouble.odds(DESTINATIONS);
         let failed = random.below(one_in) == 0;
+        // Those in trouble are among the ones that are called: they also work in between.
+        let destination = random.below(if failed { failing } else { DESTINATIONS });
         Call {
             failed,
-            // Those in trouble are among the ones that are called: they also work in between.
-            destination: random.below(if failed { failing } else { DESTINATIONS }),
-            source: random.below(60),
+            destination,
+            source: destination % SOURCES,
             size: random.below(20_000),
             millis: random.below(90),
         }

@@ -10,7 +10,7 @@ use meshwhy_parsers::origin::{self, Hints};
 use meshwhy_parsers::sniff::{self, Format};
 
 use super::stdin::Stdin;
-use super::{Intake, archive};
+use super::{Intake, archive, logs};
 
 /// A file or a member of an archive on its way to being read.
 #[derive(Clone, Debug)]
@@ -210,17 +210,17 @@ fn file(intake: &mut Intake<'_>, path: &Path, below: String, above: String, meta
     if !meta.is_file() {
         return archive::read(intake, found, &mut file, 0);
     }
-    let mut magic = [0; 4];
-    let (length, _) = fill(&mut file, &mut magic);
-    if let Err(error) = file.rewind() {
+    let (head, failed) = head(&mut file);
+    if let Err(error) = failed.map_or_else(|| file.rewind(), Err) {
         intake.lose(format!("cannot read {}: {}", path.display(), plain_error(&error)));
         return Ok(());
     }
-    if sniff::format(&magic[..length], "") == Format::Zip {
-        return archive::zip(intake, &found, file);
+    match sniff::format(&head, &found.name) {
+        Format::Zip => archive::zip(intake, &found, file),
+        // A log that is being written is read as far as it went when it was opened.
+        Format::Log => logs::read_file(intake, found, file, meta.len()),
+        _ => archive::read(intake, found, &mut file.take(meta.len()), 0),
     }
-    // A log that is being written is read as far as it went when it was opened.
-    archive::read(intake, found, &mut file.take(meta.len()), 0)
 }
 
 /// The name the user gave to the longest path that holds this file.

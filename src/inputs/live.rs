@@ -60,10 +60,10 @@ impl Live<'_> {
 
     fn frame(&mut self, with: impl FnOnce(&mut Framer, &mut dyn FnMut(Framed))) {
         let mut framed = Vec::new();
-        with(&mut self.framer, &mut |one| framed.push(logs::dated(one)));
+        with(&mut self.framer, &mut |one| framed.push((logs::time_of(&one), one)));
         for (at, one) in framed {
             self.at = at.unwrap_or(self.at);
-            if self.wanted.leaves_out(self.at) {
+            if self.wanted.filter().leaves_out(self.at) {
                 continue;
             }
             self.items.push_back(match one {

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Fact, Level, Line, Thing};
-use meshwhy_parsers::frame::Scan;
+use meshwhy_parsers::frame::{Scan, WINDOW};
 use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::time::Time;
 
 use files::Found;
-use logs::Workers;
-use spill::{Record, Sorted, Sorter};
+use logs::{Crew, Part};
+use spill::{Record, Sorted};
 use stdin::Stdin;
 
 /// The limits of what is read, all of them.
@@ -28,8 +28,10 @@ use stdin::Stdin;
 pub struct InputLimits {
     /// Bytes of records kept in memory for sorting; what is more goes, sorted, to an unlinked temporary file.
     pub sort_bytes_max: usize,
-    /// Bytes read and scanned at once, by one thread.
-    pub chunk_bytes: usize,
+    /// Bytes read at once, by one thread.
+    pub block_bytes: usize,
+    /// Bytes of a long file that are framed in one go; several threads frame several such parts at a time.
+    pub part_bytes: u64,
     /// Bytes at the start of a file that are searched for the name of its cluster.
     pub look_bytes: usize,
     /// Archives within archives, compression included.
@@ -61,7 +63,8 @@ impl Default for InputLimits {
     fn default() -> InputLimits {
         InputLimits {
             sort_bytes_max: 16 << 20,
-            chunk_bytes: 1 << 20,
+            block_bytes: 256 << 10,
+            part_bytes: WINDOW,
             look_bytes: 256 << 10,
             depth_max: 3,
             archive_bytes_max: 64 << 30,
@@ -98,8 +101,21 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    fn filter(&self) -> Filter {
+        Filter { since: self.since, until: self.until }
+    }
+}
+
+/// Which times are wanted.
+#[derive(Clone, Copy, Debug)]
+struct Filter {
+    since: Option<Time>,
+    until: Option<Time>,
+}
+
+impl Filter {
     /// Whether a record of this time, its own or that of the last dated one before it, is left out.
-    pub fn leaves_out(&self, at: Time) -> bool {
+    fn leaves_out(&self, at: Time) -> bool {
         let is_before = self.since.is_some_and(|since| Time::MIN < at && at < since);
         is_before || self.until.is_some_and(|until| until < at)
     }
@@ -156,43 +172,15 @@ struct Stream {
 struct Intake<'a> {
     wanted: &'a Wanted<'a>,
     streams: Vec<Stream>,
-    sorter: Sorter,
     documents: Vec<(u32, State)>,
     counts: Counts,
     losses: Losses,
-    workers: Workers,
+    crew: Crew,
     /// Paths in archives with their content's hash and length.
     seen_inside: BTreeSet<(String, u64, u64)>,
-    /// What prefixes and markers within streams name as the sources of lines.
-    sources: Sources,
-}
-
-/// The sources of merged streams, interned.
-#[derive(Default)]
-struct Sources {
-    all: Vec<(u32, SharedOrigin)>,
-    known: BTreeMap<(u32, SharedOrigin), u32>,
-    /// The last one asked for, as a source seldom prints one line alone.
-    last: Option<(SharedOrigin, u32)>,
 }
 
 impl Intake<'_> {
-    /// The number of the source that a framed line names, 0 for the stream itself.
-    fn source(&mut self, stream: u32, own: &SharedOrigin, named: &SharedOrigin) -> u32 {
-        if Arc::ptr_eq(own, named) {
-            return 0;
-        }
-        if let Some((last, number)) = &self.sources.last
-            && Arc::ptr_eq(last, named)
-        {
-            return *number;
-        }
-        let known = self.sources.known.get(&(stream, Arc::clone(named))).copied();
-        let number = known.unwrap_or_else(|| self.sources.add(stream, named, self.wanted.limits.sources_max));
-        self.sources.last = Some((Arc::clone(named), number));
-        number
-    }
-
     /// Begins a stream; returns its ordinal.
     fn begin(&mut self, found: &Found) -> anyhow::Result<u32> {
         let stream = u32::try_from(self.streams.len())?;
@@ -202,19 +190,6 @@ impl Intake<'_> {
 
     fn lose(&mut self, loss: String) {
         self.losses.add(&self.wanted.limits, loss);
-    }
-}
-
-impl Sources {
-    /// Adds a source; beyond the limit lines count as the stream's own.
-    fn add(&mut self, stream: u32, named: &SharedOrigin, max: usize) -> u32 {
-        if max <= self.all.len() {
-            return 0;
-        }
-        self.all.push((stream, Arc::clone(named)));
-        let number = u32::try_from(self.all.len()).unwrap_or(0);
-        self.known.insert((stream, Arc::clone(named)), number);
-        number
     }
 }
 
@@ -230,11 +205,14 @@ pub struct Batch {
     pub documents: Vec<Event>,
     origins: Vec<Option<SharedOrigin>>,
     sources: Vec<SharedOrigin>,
+    /// The lines before each part of its stream; `None` for a part that does not count.
+    parts: Vec<Option<u64>>,
     contexts: Contexts,
     sorted: Sorted,
 }
 
 /// One record, to be parsed or proving that something works.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Item {
     /// A record to be parsed.
     Line(Line),
@@ -247,15 +225,14 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
     let mut intake = Intake {
         wanted,
         streams: Vec::new(),
-        sorter: Sorter::new(wanted.limits.sort_bytes_max),
         documents: Vec::new(),
         counts: Counts::default(),
         losses: Losses::default(),
-        workers: Workers::new(wanted.threads),
+        crew: Crew::new(wanted),
         seen_inside: BTreeSet::new(),
-        sources: Sources::default(),
     };
     let refused = files::read(&mut intake, stdin)?;
+    let sorters = intake.finish()?;
     let hints: Vec<Hints> = intake.streams.iter().map(|stream| stream.hints.clone()).collect();
     let clusters = origin::clusters(&hints);
     let origins: Vec<Option<SharedOrigin>> = intake
@@ -268,9 +245,9 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         let origin = origins.get(stream as usize)?.clone()?;
         Some(document(origin, state))
     });
-    let sources = intake.sources.all.iter().map(|(stream, named)| {
-        let cluster = if named.cluster.is_empty() { &clusters[*stream as usize] } else { &named.cluster };
-        Arc::new(Origin { cluster: cluster.clone(), ..Origin::clone(named) })
+    let sources = intake.crew.sources().into_iter().map(|(stream, named)| {
+        let cluster = if named.cluster.is_empty() { &clusters[stream as usize] } else { &named.cluster };
+        Arc::new(Origin { cluster: cluster.clone(), ..Origin::clone(&named) })
     });
     Ok(Batch {
         counts: intake.counts,
@@ -280,7 +257,8 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         sources: sources.collect(),
         contexts: Contexts { known: clusters, last: None },
         origins,
-        sorted: intake.sorter.sorted()?,
+        parts: lines_before(&intake.crew.parts),
+        sorted: Sorted::of(sorters),
     })
 }
 
@@ -289,17 +267,36 @@ impl Batch {
     pub fn next(&mut self) -> anyhow::Result<Option<Item>> {
         while let Some((stream, record)) = self.sorted.next()? {
             let Some(Some(origin)) = self.origins.get(stream as usize) else { continue };
+            let part = match &record {
+                Record::Line { part, .. } | Record::Worked { part, .. } => *part as usize,
+            };
+            let Some(Some(lines_before)) = self.parts.get(part).copied() else { continue };
             return Ok(Some(match record {
-                Record::Line { mut line, source } => {
+                Record::Line { mut line, source, .. } => {
+                    line.number += lines_before;
                     let origin = (source as usize).checked_sub(1).and_then(|at| self.sources.get(at)).unwrap_or(origin);
                     line.origin = self.contexts.origin(origin, line.command.as_deref());
                     Item::Line(line)
                 }
-                Record::Worked { seq, number, at, things } => worked(origin, seq, number, at, things),
+                Record::Worked { seq, number, at, things, .. } => {
+                    worked(origin, seq, number + lines_before, at, things)
+                }
             }));
         }
         Ok(None)
     }
+}
+
+/// The lines that stand before each part of its stream; `None` for a part that does not count.
+fn lines_before(parts: &[Part]) -> Vec<Option<u64>> {
+    let mut before: BTreeMap<u32, u64> = BTreeMap::new();
+    let of_part = |part: &Part| {
+        let lines = before.entry(part.stream).or_default();
+        let first = *lines;
+        *lines += part.lines;
+        (!part.is_void).then_some(first)
+    };
+    parts.iter().map(of_part).collect()
 }
 
 fn origin_of(stream: &Stream, cluster: &str) -> Origin {

@@ -19,6 +19,8 @@ pub enum Record {
     Line {
         /// The record; its origin is filled in when it is read back.
         line: Line,
+        /// Which part of its stream it is from; lines are numbered within the part.
+        part: u32,
         /// Which of its stream's sources printed it; 0 for the stream itself.
         source: u32,
     },
@@ -32,6 +34,8 @@ pub enum Record {
         at: Option<Time>,
         /// What worked.
         things: Vec<Thing>,
+        /// Which part of its stream it is from.
+        part: u32,
     },
 }
 
@@ -86,35 +90,6 @@ impl Sorter {
         Ok(())
     }
 
-    /// All records in order.
-    pub fn sorted(mut self) -> anyhow::Result<Sorted> {
-        // What never outgrew memory needs no file.
-        self.index.sort_unstable();
-        let mut heap = BinaryHeap::new();
-        if let Some((first, _)) = self.index.first() {
-            heap.push(Reverse((*first, MEMORY)));
-        }
-        heap.extend(self.runs.iter().enumerate().map(|(at, run)| Reverse((run.first, at))));
-        let buffer_bytes = (BUFFERS_BYTES / self.runs.len().max(1)).clamp(4 << 10, 64 << 10);
-        Ok(Sorted {
-            bytes: self.bytes,
-            index: self.index,
-            index_next: 0,
-            file: self.file,
-            heap,
-            readers: self
-                .runs
-                .into_iter()
-                .map(|run| Reader { at: run.from, to: run.to, buffer: Vec::new(), used: 0 })
-                .collect(),
-            buffer_bytes,
-            origin: Arc::new(Origin::default()),
-            scratch: Vec::new(),
-            last_command: None,
-            last_header: None,
-        })
-    }
-
     fn spill(&mut self) -> io::Result<()> {
         self.index.sort_unstable();
         let Some((first, _)) = self.index.first() else { return Ok(()) };
@@ -139,8 +114,6 @@ impl Sorter {
     }
 }
 
-/// Ordinal of what is still in memory among the runs.
-const MEMORY: usize = usize::MAX;
 /// Bytes of a record's length in front of it.
 const FRAME_BYTES: usize = 4;
 /// What the buffers of all runs take together, as far as they do not get too small.
@@ -152,14 +125,12 @@ fn framed(bytes: &[u8]) -> &[u8] {
     &bytes[..FRAME_BYTES + length as usize]
 }
 
-/// The records, in order.
+/// The records of one or several sorters, in order.
 pub struct Sorted {
-    bytes: Vec<u8>,
-    index: Vec<(Key, usize)>,
-    index_next: usize,
-    file: Option<File>,
+    files: Vec<File>,
+    runs: Vec<Cursor>,
+    /// The next record of each run.
     heap: BinaryHeap<Reverse<(Key, usize)>>,
-    readers: Vec<Reader>,
     buffer_bytes: usize,
     origin: SharedOrigin,
     scratch: Vec<u8>,
@@ -167,7 +138,15 @@ pub struct Sorted {
     last_header: Option<Arc<str>>,
 }
 
-/// Reads one run; its buffer is made when its first record is due, as runs seldom overlap.
+/// A sorted run being read.
+enum Cursor {
+    /// It is still in memory.
+    Memory { bytes: Vec<u8>, index: std::vec::IntoIter<(Key, usize)> },
+    /// It is in a file.
+    File { file: usize, reader: Reader },
+}
+
+/// Reads a run in a file; its buffer is made when its first record is due, as runs seldom overlap.
 struct Reader {
     at: u64,
     to: u64,
@@ -176,30 +155,57 @@ struct Reader {
 }
 
 impl Sorted {
+    /// What these sorters took, in order.
+    pub fn of(sorters: Vec<Sorter>) -> Sorted {
+        let mut sorted = Sorted {
+            files: Vec::new(),
+            runs: Vec::new(),
+            heap: BinaryHeap::new(),
+            buffer_bytes: 0,
+            origin: Arc::new(Origin::default()),
+            scratch: Vec::new(),
+            last_command: None,
+            last_header: None,
+        };
+        for mut sorter in sorters {
+            for run in sorter.runs {
+                sorted.heap.push(Reverse((run.first, sorted.runs.len())));
+                let reader = Reader { at: run.from, to: run.to, buffer: Vec::new(), used: 0 };
+                sorted.runs.push(Cursor::File { file: sorted.files.len(), reader });
+            }
+            sorted.files.extend(sorter.file);
+            // What never outgrew memory needs no file.
+            sorter.index.sort_unstable();
+            if let Some((first, _)) = sorter.index.first() {
+                sorted.heap.push(Reverse((*first, sorted.runs.len())));
+                sorted.runs.push(Cursor::Memory { bytes: sorter.bytes, index: sorter.index.into_iter() });
+            }
+        }
+        sorted.buffer_bytes = (BUFFERS_BYTES / sorted.runs.len().max(1)).clamp(4 << 10, 64 << 10);
+        sorted
+    }
+
     /// The next record with its stream.
     pub fn next(&mut self) -> anyhow::Result<Option<(u32, Record)>> {
         let Some(Reverse((key, run))) = self.heap.pop() else { return Ok(None) };
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
-        if run == MEMORY {
-            let (_, begin) = self.index[self.index_next];
-            scratch.extend_from_slice(&framed(&self.bytes[begin..])[FRAME_BYTES..]);
-            self.index_next += 1;
-            if let Some((next, _)) = self.index.get(self.index_next) {
-                self.heap.push(Reverse((*next, MEMORY)));
+        let next = match &mut self.runs[run] {
+            Cursor::Memory { bytes, index } => {
+                if let Some((_, begin)) = index.next() {
+                    scratch.extend_from_slice(&framed(&bytes[begin..])[FRAME_BYTES..]);
+                }
+                index.as_slice().first().map(|(key, _)| *key)
             }
-        } else {
-            let file = self.file.as_ref().expect("runs are in a file");
-            let reader = &mut self.readers[run];
-            reader
-                .record(file, self.buffer_bytes, &mut scratch)
-                .context("cannot read sorted records back from the temporary file")?;
-            if let Some(next) = reader
-                .peek(file, self.buffer_bytes)
-                .context("cannot read sorted records back from the temporary file")?
-            {
-                self.heap.push(Reverse((next, run)));
+            Cursor::File { file, reader } => {
+                let file = &self.files[*file];
+                let failed = "cannot read sorted records back from the temporary file";
+                reader.record(file, self.buffer_bytes, &mut scratch).context(failed)?;
+                reader.peek(file, self.buffer_bytes).context(failed)?
             }
+        };
+        if let Some(next) = next {
+            self.heap.push(Reverse((next, run)));
         }
         let record = self.decode(&scratch, key).context("the temporary file changed while it was in use")?;
         self.scratch = scratch;
@@ -210,11 +216,12 @@ impl Sorted {
         let mut rest = &bytes[KEY_BYTES..];
         let is_line = take(&mut rest)? == 0;
         let number = take(&mut rest)?;
+        let part = u32::try_from(take(&mut rest)?).ok()?;
         let at = take_time(&mut rest)?;
         if !is_line {
             let things =
                 rest.chunks_exact(8).map(|eight| Thing(u64::from_le_bytes(eight.try_into().expect("eight bytes"))));
-            return Some(Record::Worked { seq: key.seq, number, at, things: things.collect() });
+            return Some(Record::Worked { seq: key.seq, number, at, things: things.collect(), part });
         }
         let lines = u32::try_from(take(&mut rest)?).ok()?;
         let source = u32::try_from(take(&mut rest)?).ok()?;
@@ -223,7 +230,7 @@ impl Sorted {
         let text = std::str::from_utf8(rest).ok()?.into();
         let origin = Arc::clone(&self.origin);
         let line = Line { origin, seq: key.seq, number, lines, outer_at: at, command, header, text };
-        Some(Record::Line { line, source })
+        Some(Record::Line { line, part, source })
     }
 }
 
@@ -287,9 +294,10 @@ fn encode(key: Key, record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(&key.stream.to_le_bytes());
     out.extend_from_slice(&key.seq.to_le_bytes());
     match record {
-        Record::Line { line, source } => {
+        Record::Line { line, part, source } => {
             put(0, out);
             put(line.number, out);
+            put(u64::from(*part), out);
             put_time(line.outer_at, out);
             put(u64::from(line.lines), out);
             put(u64::from(*source), out);
@@ -297,9 +305,10 @@ fn encode(key: Key, record: &Record, out: &mut Vec<u8>) {
             put_shared(line.header.as_deref(), out);
             out.extend_from_slice(line.text.as_bytes());
         }
-        Record::Worked { number, at, things, .. } => {
+        Record::Worked { number, at, things, part, .. } => {
             put(1, out);
             put(*number, out);
+            put(u64::from(*part), out);
             put_time(*at, out);
             things.iter().for_each(|thing| out.extend_from_slice(&thing.0.to_le_bytes()));
         }
@@ -370,7 +379,13 @@ mod tests {
 
     fn record(number: u64) -> Record {
         match number % 3 {
-            0 => Record::Worked { seq: number * 10, number, at: Some(Time(7)), things: vec![Thing(1), Thing(number)] },
+            0 => Record::Worked {
+                seq: number * 10,
+                number,
+                at: Some(Time(7)),
+                things: vec![Thing(1), Thing(number)],
+                part: 4,
+            },
             rest => Record::Line {
                 line: Line {
                     origin: Arc::new(Origin::default()),
@@ -382,6 +397,7 @@ mod tests {
                     header: (rest == 2).then(|| "NAME READY".into()),
                     text: "ä".repeat(number as usize % 100).into(),
                 },
+                part: number as u32,
                 source: number as u32 % 300,
             },
         }
@@ -394,7 +410,7 @@ mod tests {
             sorter.push(Key { at, stream: (number % 5) as u32, seq: number * 10 }, &record(number)).expect("room");
         }
         let runs = sorter.runs.len();
-        let mut sorted = sorter.sorted().expect("sortable");
+        let mut sorted = Sorted::of(vec![sorter]);
         let mut all = Vec::new();
         while let Some(next) = sorted.next().expect("readable") {
             all.push(next);
