@@ -108,9 +108,12 @@ fn cut_behind(file: &File, offset: u64) -> Option<u64> {
     let mut block = vec![0; SEARCHED_BYTES];
     let from = offset - 1;
     let length = file.read_at(&mut block, from).ok()?;
-    let line = memchr::memchr(b'\n', &block[..length])? + 1;
-    let cut = frame::cut(&block[line..length])?;
-    Some(from + (line + cut) as u64)
+    let block = &block[..length];
+    // The last line may be cut short: it is not looked at.
+    let line_ends: Vec<usize> = memchr::memchr_iter(b'\n', block).collect();
+    let begins = line_ends.windows(2).map(|ends| ends[0] + 1);
+    let cut = begins.into_iter().find(|begin| frame::starts_record(&block[*begin..]))?;
+    Some(from + cut as u64)
 }
 
 impl Intake<'_> {
