@@ -110,6 +110,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: secret_missing,
     },
     Signature {
+        name: "agent-root-not-mounted",
+        printed_by: "kubernetes/kubernetes: pkg/kubelet, pkg/volume/configmap",
+        versions: "1.6+",
+        meaning: "The config map with the mesh's root certificate, which istiod writes into each namespace, is not there.",
+        points_to: &["sds-secret-missing", "istiod-down", "discovery-selectors"],
+        examples: &[
+            "MountVolume.SetUp failed for volume \"istiod-ca-cert\" : configmap \"istio-ca-root-cert\" not found",
+            "configmap \"istio-ca-root-cert\" not found",
+        ],
+        read: root_not_mounted,
+    },
+    Signature {
         name: "agent-token-missing",
         printed_by: "istio/istio: security/pkg/credentialfetcher, pkg/istio-agent, security/pkg/nodeagent/sds",
         versions: "all",
@@ -551,6 +563,16 @@ fn secret_missing<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         what: CertificateWhat::Missing(message.into()),
     };
     Ok(("", Fact::Certificate(certificate)))
+}
+
+fn root_not_mounted<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let name = "istio-ca-root-cert";
+    let text = message(said);
+    if !text.contains("configmap \"istio-ca-root-cert\" not found") {
+        return refuse(text);
+    }
+    let what = CertificateWhat::Missing(first_line(text).into());
+    Ok(("", Fact::Certificate(Certificate { side: Side::Client, identity: Some(name.into()), what })))
 }
 
 fn token_missing<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

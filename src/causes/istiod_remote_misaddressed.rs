@@ -64,7 +64,7 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             _ => false,
         });
         let is_right = exposed.iter().any(|(known, _)| *known == &*address.host);
-        let (row, (_, gateway)) = (endpoint?.0, exposed.iter().next()?);
+        let (row, (_, gateway)) = (endpoint?.0, exposed.first()?);
         if is_right {
             return None;
         }
