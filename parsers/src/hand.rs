@@ -540,8 +540,10 @@ fn envoy_body<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let is_token = whole.len() < 120
         && (["Jwt ", "Jwks "].iter().any(|first| whole.starts_with(first))
             || whole == "Audiences in Jwt are not allowed");
-    let is_quoted =
-        whole.len() < 160 && ["RBAC: access denied", "no healthy upstream"].iter().any(|known| whole.contains(known));
+    let is_quoted = whole.len() < 160
+        && ["RBAC: access denied", "no healthy upstream", "plain HTTP request was sent to HTTPS port"]
+            .iter()
+            .any(|known| whole.contains(known));
     if plain.contains(&whole) || is_token || is_quoted && said.scope.is_empty() {
         let mut failed = fault(whole);
         failed.text = body.into();

@@ -200,6 +200,7 @@ pub static UPSTREAM_CLOSED_CONNECTION: Cause = Cause {
         "scraper-calls-pod-address",
         "http2-to-http1-server",
         "app-listens-on-loopback",
+        "gateway-does-not-expose-services",
     ],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, closed)),
@@ -216,6 +217,7 @@ fn closed(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         Sign::Closed if stopping_before(view, seen).is_some() => seen.fill(Verdict::possible(&service), shows),
         Sign::Closed
             if seen.request.tunnelled
+                || seen.to_eastwest_gateway() && !seen.passed_before(view)
                 || seen.request.cluster == ClusterName::Passthrough
                 || seen.request.has(&Flag::UpstreamConnectionFailure) =>
         {
@@ -425,12 +427,37 @@ pub(super) fn no_endpoint(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         Empty::Gone(event, shows) => {
             seen.fill(Verdict::certain(&service), "no endpoint is usable (UH)").because(event, shows)
         }
+        Empty::Unsaid if seen.is_outside() => seen
+            .fill(Verdict::possible(&service), "no endpoint is usable (UH)")
+            .settle_by("kubectl get serviceentry -A -o yaml: which resolution and endpoints has this host?"),
         Empty::Unsaid => seen.fill(Verdict::likely(&service), "no endpoint is usable (UH)"),
         Empty::Ejected(..) | Empty::Subset(..) => {
             let mut weaker = seen.fill(Verdict::likely(&service), "no endpoint is usable (UH)");
             weaker.confidence = Confidence::Possible;
             weaker.settle_by("kubectl get endpointslices of the service: are there ready addresses?")
         }
+    })
+}
+
+/// For `eastwest-gateway-misconfigured`: a door that does not know the service asked for, seen from either side of it.
+pub(super) fn door_does_not_know(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+    let request = seen.request;
+    let why = "it does not pass on the service it was asked for";
+    let at_door = request.downstream_local.as_ref().filter(|addr| addr.port == 15443);
+    if let (Sign::NoFilterChain, Some(door)) = (seen.sign, at_door) {
+        let asked = if request.sni.is_empty() { "no server name" } else { &*request.sni };
+        return Some(
+            seen.fill(Verdict::likely(&door.to_string()), "no filter chain at the gateway for what was asked")
+                .slot("gateway", door)
+                .slot("why", format!("it has no way for {asked}")),
+        );
+    }
+    let door = request.upstream.as_ref().filter(|_| seen.to_eastwest_gateway() && seen.sign == Sign::Closed)?;
+    (!seen.took_long() && !seen.passed_before(view)).then(|| {
+        seen.fill(Verdict::likely(&door.to_string()), "the gateway hung up on the call at once")
+            .slot("gateway", door)
+            .slot("why", why)
+            .settle_by("the gateway's own access log: NR filter_chain_not_found on 15443 means not exposed")
     })
 }
 
@@ -458,10 +485,17 @@ pub(super) fn tunnel_fails(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
 
 /// For `dns-failure`: a host name that does not resolve.
 pub(super) fn name_unresolved(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
-    (seen.sign == Sign::NameUnresolved).then_some(())?;
+    let shows = match seen.sign {
+        Sign::NameUnresolved => "the proxy could not resolve the host's name",
+        // Endpoints of a host outside come from DNS alone.
+        Sign::NoHealthyUpstream if seen.is_outside() => {
+            "a host outside the mesh has no address: its name does not resolve"
+        }
+        _ => return None,
+    };
     let service = seen.request.service();
     Some(
-        seen.fill(Verdict::likely(&service), "the proxy could not resolve the host's name")
+        seen.fill(Verdict::likely(&service), shows)
             .slot("who", seen.speaker())
             .says("{who} cannot resolve the host of {service}"),
     )

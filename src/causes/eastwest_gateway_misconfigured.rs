@@ -6,6 +6,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Network};
 use meshwhy_parsers::state::State;
 
 use super::saved::{self, CROSS_NETWORK_PORTS};
+use super::{data_path, requests};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -27,7 +28,12 @@ pub static CAUSE: Cause = Cause {
         ("upstream-connect-timeout", Within::Mesh),
         ("network-label-wrong", Within::Mesh),
     ],
-    hits: &["gateway-without-mesh-port", "gateway-class-not-installed", "network-without-gateway"],
+    hits: &[
+        "gateway-without-mesh-port",
+        "gateway-class-not-installed",
+        "network-without-gateway",
+        "gateway-does-not-expose-services",
+    ],
     near_misses: &[
         "gateway-address-pending",
         "crossnetwork-port-filtered",
@@ -37,6 +43,7 @@ pub static CAUSE: Cause = Cause {
     rules: &[
         Rule::on(Kind::Network, named_by_istiod),
         Rule::after(Kind::Network, 30, network_without_gateway),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::door_does_not_know)),
         Rule::Mesh(service_ports),
         Rule::Mesh(not_exposed),
     ],

@@ -121,6 +121,11 @@ impl<'a> Seen<'a> {
         host.contains(".svc.") || host.ends_with(".svc") || host.ends_with(".local") || host.ends_with(".global")
     }
 
+    /// Whether the upstream's cluster is a host outside the mesh, as a ServiceEntry names it.
+    pub(super) fn is_outside(&self) -> bool {
+        matches!(&self.request.cluster, ClusterName::Outbound { host, .. } if host.contains('.')) && !self.in_mesh()
+    }
+
     /// Whether the call lasted at least so long.
     pub(super) fn took(&self, at_least: Duration) -> bool {
         self.request.duration.is_some_and(|duration| duration >= at_least)
@@ -219,6 +224,15 @@ impl<'a> Seen<'a> {
         requests(view).filter(move |(event, request)| {
             let before = event.at.zip(at).is_none_or(|(theirs, ours)| theirs <= ours);
             event.origin.file == file && request.cluster == cluster && request.upstream.is_some() && before
+        })
+    }
+
+    /// Whether the same service was answered through the same address: then the way to it is open.
+    pub(super) fn passed_before(&self, view: &View<'a>) -> bool {
+        requests(view).any(|(_, other)| {
+            other.upstream == self.request.upstream
+                && other.cluster == self.request.cluster
+                && matches!(other.sign(), Sign::Served | Sign::AnsweredError)
         })
     }
 

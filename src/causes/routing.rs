@@ -64,7 +64,7 @@ pub static GATEWAY_CONFIG_MISSING: Cause = Cause {
     verify: "istioctl proxy-config listeners {proxy} --port {listener_port}",
     explains: &[],
     hits: &["gateway-without-that-host"],
-    near_misses: &["plaintext-meets-strict"],
+    near_misses: &["plaintext-meets-strict", "gateway-does-not-expose-services"],
     rules: &[
         Rule::Mesh(tables::handshake_cut),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, gateway_config)),
@@ -82,7 +82,7 @@ fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
             .slot("listener_port", port)
     };
     match seen.sign {
-        Sign::NoFilterChain if seen.at_egress() => None,
+        Sign::NoFilterChain if seen.at_egress() || port == 15443 => None,
         Sign::NoFilterChain if !request.sni.is_empty() || seen.at_gateway() => {
             let subject = if request.sni.is_empty() { format!("port {port}") } else { request.sni.to_string() };
             Some(with_slots(seen.fill(Verdict::likely(&subject), "no filter chain carries this server name")))
