@@ -131,8 +131,12 @@ pub(crate) fn about(event: &Event) -> About {
         },
         Fact::Known | Fact::Opaque(_) | Fact::Push(_) => About::default(),
         Fact::Trust(Trust::SelfSigned | Trust::PluggedIn | Trust::Domain { .. } | Trust::RootDigest { .. })
-        | Fact::Network(Network::GatewaysChanged)
-        | Fact::Webhook(Webhook::Injected) => About::default(),
+        | Fact::Network(Network::GatewaysChanged) => About::default(),
+        // An injection that works later proves the way from that API server.
+        Fact::Webhook(Webhook::Injected) => worked(vec![injection(origin)]),
+        Fact::Webhook(Webhook::CallFailed { name, fault, .. }) if name.contains("sidecar-injector") => {
+            failed(injection(origin), Thing::named(&[name, &format!("{:?}", fault.what)]))
+        }
         other => failed(Thing::named(&["line", &origin.cluster, &format!("{other:?}")]), class()),
     }
 }
@@ -177,6 +181,11 @@ fn named_workload(text: &str) -> Option<Thing> {
     let (account, pod) = text.strip_suffix(')')?.split_once(" (")?;
     let (_, namespace) = account.split_once('.')?;
     Some(local_workload(namespace, pod))
+}
+
+/// The way from a cluster's API server to its injection webhook.
+fn injection(origin: &Origin) -> Thing {
+    Thing::named(&["injection", &origin.cluster])
 }
 
 fn connection_about(connection: &Connection, origin: &Origin) -> About {

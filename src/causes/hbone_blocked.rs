@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::ztunnel::Connection;
 
-use super::{data_path, requests, tunnel};
+use super::{data_path, requests, tables, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -33,6 +33,7 @@ pub static CAUSE: Cause = Cause {
         "gateway-port-black-holed",
     ],
     rules: &[
+        Rule::Mesh(tables::hbone_dropped),
         Rule::after(Kind::Connection, 5, connection),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::tunnel_fails)),
         Rule::after(Kind::Handshake, 30, tunnel_went_silent),

@@ -30,14 +30,15 @@ pub static CAUSE: Cause = Cause {
 /// `istioctl remote-clusters`: one replica has a cluster synced, another has it not.
 fn by_table(view: &View<'_>) -> Vec<Verdict> {
     type Row<'w> = (&'w Arc<Event>, &'w str, &'w str);
-    let mut tables: BTreeMap<(&str, &str), Vec<Row<'_>>> = BTreeMap::new();
-    let mut replicas: BTreeMap<&str, Vec<(&Arc<Event>, &str)>> = BTreeMap::new();
+    // The istiods of two clusters are no replicas of each other, though their tables may lie in one file.
+    let mut tables: BTreeMap<((&str, &str), &str), Vec<Row<'_>>> = BTreeMap::new();
+    let mut replicas: BTreeMap<(&str, &str), Vec<(&Arc<Event>, &str)>> = BTreeMap::new();
     for (event, state) in view.states() {
         let State::RemoteCluster { name, status, istiod, .. } = state else { continue };
         if istiod.is_empty() {
             continue;
         }
-        let file = &*event.origin.file;
+        let file = (&*event.origin.file, &*event.origin.cluster);
         tables.entry((file, name)).or_default().push((event, istiod, status));
         replicas.entry(file).or_default().push((event, istiod));
     }

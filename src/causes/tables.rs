@@ -377,3 +377,49 @@ pub(super) fn handshake_cut(view: &View<'_>) -> Vec<Verdict> {
             .settle_by("istioctl proxy-config listener <gateway pod> --port 443"),
     ]
 }
+
+/// The network plugin says that a policy dropped a packet to the HBONE port.
+pub(super) fn hbone_dropped(view: &View<'_>) -> Vec<Verdict> {
+    let dropped = view.states().find_map(|(event, state)| match state {
+        State::PacketFilter { rule, .. } if rule.contains("olicy denied") && rule.contains(":15008") => {
+            Some((event, rule))
+        }
+        _ => None,
+    });
+    let verdict = dropped.map(|(event, rule)| {
+        let to = rule.split([' ', ',']).find(|word| word.ends_with(":15008")).unwrap_or("a pod");
+        Verdict::certain(to)
+            .slot("to", to)
+            .slot("addr", to)
+            .token(to)
+            .because(event, "the network plugin dropped a packet to 15008 by policy")
+    });
+    verdict.into_iter().collect()
+}
+
+/// One table names one cluster ID twice: once as istiod's own, once by a remote secret.
+pub(super) fn own_name_again(view: &View<'_>) -> Vec<Verdict> {
+    let rows: Vec<_> = view
+        .states()
+        .filter_map(|(event, state)| match state {
+            State::RemoteCluster { name, secret, istiod, .. } => Some((event, name, secret, istiod)),
+            _ => None,
+        })
+        .collect();
+    let twice = rows.iter().find_map(|(event, name, secret, istiod)| {
+        let own = rows.iter().find(|(_, other, empty, by)| empty.is_empty() && other == name && by == istiod)?;
+        (!secret.is_empty()).then_some((*event, own.0, *name, *secret))
+    });
+    let Some((event, own, name, secret)) = twice else { return Vec::new() };
+    vec![
+        Verdict::certain(name)
+            .says("the remote secret {secret} carries the cluster ID {cluster}, which is istiod's own")
+            .slot("secret", secret)
+            .slot("cluster", name)
+            .slot("remote", name)
+            .slot("reason", "a remote secret carries istiod's own cluster ID")
+            .token(name)
+            .because(event, "the remote secret names this cluster")
+            .because(own, "which is the local one"),
+    ]
+}
