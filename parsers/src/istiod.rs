@@ -592,7 +592,7 @@ pub static SIGNATURES: &[Signature] = &[
         meaning: "A gateway's cluster ID is none that istiod knows.",
         points_to: &["cluster-id-conflict", "remote-secret-missing"],
         examples: &[
-            "2026-03-04T10:15:00.123456Z\twarn\tads\tproxy web-1.shop is from an unknown cluster, cannot retrieve certificates: unknown cluster west",
+            "2026-03-04T10:15:00.123456Z\twarn\tads\tproxy web-1.shop is from an unknown cluster, cannot retrieve certificates: cluster west is not configured",
             "2026-03-04T10:15:00.123456Z\twarn\tunable to fetch namespace, failed to get client for \"west\"",
         ],
         read: xds_unknown_cluster,
@@ -1448,6 +1448,9 @@ fn xds_unknown_cluster<'a>(said: &'a Said<'a>) -> Read<'a> {
         tag(": "),
     );
     let (left, cluster) = alt((injected.map(Some), value(None, from))).parse(&*said.message)?;
+    // `cluster west is not configured`
+    let named = left.strip_prefix("cluster ").and_then(|rest| rest.strip_suffix(" is not configured"));
+    let cluster = cluster.or(named);
     Ok((left, refused(None, cluster, why())))
 }
 

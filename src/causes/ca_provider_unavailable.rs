@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::{What, meaning};
-use meshwhy_parsers::event::{CertificateWhat, Event, Fact, Kind, Side};
+use meshwhy_parsers::event::{CertificateWhat, Event, Fact, Kind, Side, Trust};
 
 use super::ambient_path;
 use super::control_link::{self, Way};
@@ -29,7 +29,7 @@ pub static CAUSE: Cause = Cause {
         ("istiod-unreachable", Within::File),
         ("san-mismatch", Within::File),
     ],
-    hits: &["signing-service-without-pods", "ca-answers-without-a-chain"],
+    hits: &["signing-service-without-pods", "ca-answers-without-a-chain", "signing-bundle-incomplete"],
     near_misses: &["control-plane-port-dropped"],
     rules: &[
         Rule::after(Kind::Certificate, 5, judge),
@@ -37,8 +37,26 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Connection, 5, ambient_path::no_certificate),
         Rule::after(Kind::Certificate, 5, ambient_path::impersonation),
         Rule::after(Kind::ClientRefused, 5, ambient_path::impersonation),
+        Rule::on(Kind::Trust, own_ca_broken),
     ],
 };
+
+/// istiod cannot use its own signing certificate; where that has only ended, `ca-cert-expired` says it better.
+fn own_ca_broken(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Trust(Trust::Broken(fault)) = &event.fact else { return None };
+    if fault.what == What::Expired {
+        return None;
+    }
+    let cluster = control_link::cluster_of(event);
+    Some(
+        Verdict::certain(cluster)
+            .says("istiod of {cluster} cannot use its own signing certificate: {reason}")
+            .slot("cluster", cluster)
+            .slot("ca", "istiod")
+            .slot("reason", first_line(&fault.text))
+            .because(event, "the files of the CA are incomplete or do not fit each other"),
+    )
+}
 
 fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Certificate(certificate) = &event.fact else { return None };

@@ -69,7 +69,7 @@ pub static KUBE_API_UNREACHABLE: Cause = Cause {
         ("sds-secret-missing", Within::Cluster),
     ],
     hits: &["own-api-server-down"],
-    near_misses: &["remote-api-private-endpoint", "remote-api-restarted"],
+    near_misses: &["remote-api-private-endpoint", "remote-api-restarted", "remote-api-ca-not-in-secret"],
     rules: &[Rule::on(Kind::Remote, own_unreachable)],
 };
 

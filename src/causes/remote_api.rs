@@ -34,7 +34,12 @@ pub fn asked<'w>(view: &View<'w>, trigger: &'w Arc<Event>) -> Option<Asked<'w>> 
                 }
                 Some(Asked { remote: cluster, local, line: trigger, fault })
             }
+            RemoteWhat::SyncTimedOut | RemoteWhat::Omitted if is_removed(view, trigger, cluster) => None,
             RemoteWhat::SyncTimedOut | RemoteWhat::Omitted => reason(view, trigger, cluster, local),
+            // Up to 1.9 a cluster was asked when its secret was taken up, and its answer stands in this line.
+            RemoteWhat::Rejected(fault) if is_told_by_server(&fault.what) => {
+                Some(Asked { remote: cluster, local, line: trigger, fault })
+            }
             RemoteWhat::TokenReviewFailed(fault) => Some(Asked { remote: cluster, local, line: trigger, fault }),
             _ => None,
         },
@@ -47,6 +52,36 @@ pub fn asked<'w>(view: &View<'w>, trigger: &'w Arc<Event>) -> Option<Asked<'w>> 
         },
         _ => None,
     }
+}
+
+/// Whether a reason comes from the way to the API server or from its answer, not from the kubeconfig itself.
+pub fn is_told_by_server(what: &What) -> bool {
+    matches!(
+        what,
+        What::TimedOut
+            | What::Refused
+            | What::NoRoute
+            | What::NetworkUnreachable
+            | What::HandshakeTimedOut
+            | What::NameUnknown(_)
+            | What::NameLookupFailed(_)
+            | What::Unauthorized
+            | What::Forbidden { .. }
+            | What::UnknownAuthority
+            | What::SameNameOtherKey
+            | What::Expired
+            | What::WrongName { .. }
+    )
+}
+
+/// Whether the cluster was taken away: its timer for the first sync still runs out.
+pub fn is_removed(view: &View<'_>, trigger: &Arc<Event>, remote: &str) -> bool {
+    let last = |of: fn(&RemoteWhat) -> bool| {
+        let said = view.remote(&trigger.origin.cluster, remote).filter(|(_, said)| of(&said.what));
+        said.map(|(known, _)| known.last_ordinal).max()
+    };
+    let taken_up = last(|what| matches!(what, RemoteWhat::Added | RemoteWhat::Updated));
+    last(|what| *what == RemoteWhat::Deleted).is_some_and(|deleted| taken_up.is_none_or(|added| added < deleted))
 }
 
 /// The reason most often given for this remote cluster by the same cluster's istiod.

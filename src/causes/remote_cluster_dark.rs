@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind, Remote, RemoteWhat};
 
-use super::remote_api::{asked, reason_is_shown, secret_of, told};
+use super::remote_api::{asked, is_removed, reason_is_shown, secret_of, told};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -21,7 +21,7 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl remote-clusters --context {local}",
     explains: &[("stale-endpoint", Within::Token), ("no-healthy-upstream", Within::Token)],
     hits: &["remote-watch-unknown-reason"],
-    near_misses: &["remote-sync-without-reason", "remote-token-revoked"],
+    near_misses: &["remote-sync-without-reason", "remote-token-revoked", "removed-before-first-sync"],
     rules: &[Rule::on(Kind::Remote, judge)],
 };
 
@@ -41,7 +41,7 @@ pub fn without_reason(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> 
     else {
         return None;
     };
-    if view.is_own(trigger, cluster) || reason_is_shown(view, trigger, cluster) {
+    if view.is_own(trigger, cluster) || reason_is_shown(view, trigger, cluster) || is_removed(view, trigger, cluster) {
         return None;
     }
     let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind, Remote, RemoteWhat};
 
-use super::remote_api::shortened;
+use super::remote_api::{is_told_by_server, shortened};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -35,6 +35,9 @@ fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
     let Fact::Remote(Remote { cluster, secret, what: RemoteWhat::Rejected(fault) }) = &trigger.fact else {
         return None;
     };
+    if is_told_by_server(&fault.what) {
+        return None;
+    }
     let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster);
     let remote = match &**cluster {
         "" => named_for(view, secret.as_deref())

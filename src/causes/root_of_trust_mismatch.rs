@@ -46,6 +46,7 @@ pub static CAUSE: Cause = Cause {
         "roots-differ",
         "peer-unknown-authority",
         "two-self-signed-clusters",
+        "new-root-ignored",
     ],
     near_misses: &[
         "gateway-refuses-a-client-certificate",
@@ -63,6 +64,7 @@ pub static CAUSE: Cause = Cause {
         Rule::Mesh(|view| requests::judge_sentences(view, policy::roots_differ)),
         Rule::after(Kind::Peer, 5, peer_link),
         Rule::Mesh(roots),
+        Rule::on(Kind::Trust, root_ignored),
     ],
 };
 
@@ -106,6 +108,33 @@ fn by_fault(fault: &Fault, event: &Arc<Event>, other: &str, subject: &str) -> Op
         _ => return None,
     };
     Some(verdict.slot("reason", meaning(&fault.what)))
+}
+
+/// istiod goes on with the old root, while others may have the new one already.
+fn root_ignored(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Trust(trust) = &event.fact else { return None };
+    let (says, shows) = match trust {
+        Trust::RootIgnored => (
+            "istiod of {who} ignores the new root in its Secret until it is restarted, so it signs under another root than {other}",
+            "a new root was put in, and this istiod keeps the old one",
+        ),
+        Trust::BundleUnreachable(_) => (
+            "istiod of {who} cannot fetch the roots of {other}: {reason}",
+            "the roots of another trust domain are not known here",
+        ),
+        _ => return None,
+    };
+    let local = view.own_id(event).unwrap_or(&event.origin.cluster);
+    let verdict = if *trust == Trust::RootIgnored { Verdict::likely(local) } else { Verdict::possible(local) };
+    Some(
+        verdict
+            .says(says)
+            .slot("who", local)
+            .slot("other", "the rest of the mesh")
+            .slot("reason", shortened(&event.text))
+            .because(event, shows)
+            .settle_by("kubectl -n istio-system get secret cacerts -o jsonpath='{.data.root-cert\\.pem}' | base64 -d | openssl x509 -noout -fingerprint -sha256"),
+    )
 }
 
 /// The link between control planes: `remote error: tls: unknown certificate authority`.

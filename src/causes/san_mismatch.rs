@@ -24,11 +24,12 @@ pub static CAUSE: Cause = Cause {
              or the service account so that it is {want}.",
     verify: "istioctl ztunnel-config certificates; istioctl ztunnel-config service | grep <service>",
     explains: &[],
-    hits: &["gateway-with-another-identity"],
+    hits: &["gateway-with-another-identity", "proxy-claims-another-account"],
     near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ", "roots-differ"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Stream, 5, control_plane),
+        Rule::on(Kind::ClientRefused, claimed_identity),
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Handshake, 5, handshake),
         Rule::after(Kind::ClientRefused, 5, refused_client),
@@ -112,6 +113,21 @@ fn handshake(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Handshake(handshake) = &event.fact else { return None };
     let peer = handshake.peer.as_ref().map_or("its peer".to_string(), ToString::to_string);
     by_fault(&handshake.fault, event, &peer)
+}
+
+/// istiod refuses a stream: the credential is of another account than the proxy's own description.
+fn claimed_identity(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::ClientRefused(refused) = &event.fact else { return None };
+    let RefusedWhy::Identity(reason) = &refused.why else { return None };
+    let addr = refused.peer.as_ref().map_or("a proxy".to_string(), ToString::to_string);
+    Some(
+        Verdict::certain(&addr)
+            .says("istiod refuses {addr}: the identity in its credential is not the one it claims ({reason})")
+            .slot("addr", addr)
+            .slot("want", "the account the proxy runs with")
+            .slot("reason", reason)
+            .because(event, "the credential and the proxy's own description name different accounts"),
+    )
 }
 
 fn by_fault(fault: &Fault, event: &Arc<Event>, addr: &str) -> Option<Verdict> {

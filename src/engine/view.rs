@@ -109,18 +109,18 @@ impl<'w> View<'w> {
         cluster.is_empty() || self.own_id(event).map_or_else(by_default, |own| own == cluster)
     }
 
-    /// Whether requests that name no cluster, which are about istiod's own, fail at the same address as those to this one.
+    /// Whether istiod's leases, which lie in its own cluster, fail at the same address as the lists of this one.
     fn is_where_leases_are(&self, event: &Event, cluster: &str) -> bool {
-        let asked = |of: &str| {
-            let of = of.to_string();
-            self.events(Kind::Remote).filter_map(move |said| match &said.fact {
-                Fact::Remote(Remote { cluster, what: RemoteWhat::Watch { fault, .. }, .. }) if **cluster == *of => {
-                    (said.origin.file == event.origin.file).then_some(fault.address.as_ref()).flatten()
-                }
+        let failed = || {
+            self.events(Kind::Remote).filter_map(|said| match &said.fact {
+                Fact::Remote(Remote { cluster, what: RemoteWhat::Watch { resource, fault }, .. }) => (said.origin.file
+                    == event.origin.file)
+                    .then_some((&**cluster, &**resource, fault.address.as_ref()?)),
                 _ => None,
             })
         };
-        asked("").any(|own| asked(cluster).any(|address| address == own))
+        let leases = failed().filter(|(of, resource, _)| of.is_empty() && *resource == "leases");
+        leases.map(|(_, _, own)| own).any(|own| failed().any(|(of, _, address)| of == cluster && address == own))
     }
 
     /// Whether a failure that its program repeats as long as it lasts was not repeated, though its file goes on.
