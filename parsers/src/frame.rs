@@ -174,6 +174,8 @@ struct Open {
     /// Empty lines since; they belong to the record if more of it follows.
     blanks: u32,
     kind: Kind,
+    /// A look at it has told that it matters.
+    matters: bool,
 }
 
 /// How an open record grows.
@@ -331,7 +333,7 @@ impl Framer {
         let look = scan::look(line);
         // The first quiet line of a window is handed out, with what belongs to it.
         if look == Look::Matters || (look == Look::Quiet && !self.quiet.is_begun) {
-            return false;
+            return scan::is_console(line) && self.begin_at_once(line, seq, look, out);
         }
         self.close(out);
         let origin = self.marked.as_ref().unwrap_or(&self.origin).clone();
@@ -347,6 +349,18 @@ impl Framer {
         true
     }
 
+    /// Begins a record with a line that has no transport in front: its columns say so.
+    fn begin_at_once(&mut self, line: &[u8], seq: u64, look: Look, out: &mut dyn FnMut(Framed)) -> bool {
+        self.close(out);
+        self.quiet.is_open = false;
+        let text = text_of(line).trim_end().to_string();
+        let origin = self.bare_origin().clone();
+        let piece = Piece { origin, seq, number: self.counts.lines, lines: 1, outer_at: None, text };
+        let matters = look == Look::Matters;
+        self.open = Some(Open { piece, header: None, indent: 0, blanks: 0, kind: Kind::Dated, matters });
+        true
+    }
+
     /// Takes the quiet line back, as a record that may grow.
     fn open_quiet(&mut self) {
         if !std::mem::take(&mut self.quiet.is_open) {
@@ -357,7 +371,7 @@ impl Framer {
         self.counts.quiet -= 1;
         let Line { origin, seq, number, lines, outer_at, text, .. } = line;
         let piece = Piece { origin, seq, number, lines, outer_at, text: text.into() };
-        self.open = Some(Open { piece, header: None, indent: 0, blanks: 0, kind: Kind::Dated });
+        self.open = Some(Open { piece, header: None, indent: 0, blanks: 0, kind: Kind::Dated, matters: false });
     }
 
     /// Counts a quiet line, and keeps it until it proves not to be the last.
@@ -566,7 +580,7 @@ impl Framer {
             self.events = None;
             let text = piece.text[indent..].trim_end_matches(['\\', ' ']).to_string();
             let piece = Piece { text, ..piece };
-            self.open = Some(Open { piece, header: None, indent, blanks: 0, kind: Kind::Command });
+            self.open = Some(Open { piece, header: None, indent, blanks: 0, kind: Kind::Command, matters: false });
         }
         let Some(open) = &self.open else { return };
         self.command = Some(command_of(&open.piece.text).unwrap_or(&open.piece.text).into());
@@ -614,7 +628,7 @@ impl Framer {
             let header = Some(header.clone());
             self.close(out);
             let piece = Piece { text: body.to_string(), origin: piece.origin.clone(), ..*piece };
-            self.open = Some(Open { piece, header, indent, blanks: 0, kind: Kind::Event });
+            self.open = Some(Open { piece, header, indent, blanks: 0, kind: Kind::Event, matters: false });
             return true;
         }
         match &mut self.open {
@@ -709,32 +723,43 @@ impl Framer {
                 let mut compact = String::new();
                 let _ = scanner.take(body, &mut compact);
                 let piece = Piece { text: compact, ..piece };
-                self.open = Some(Open { piece, header: None, indent, blanks: 0, kind: Kind::Json(scanner) });
+                self.open =
+                    Some(Open { piece, header: None, indent, blanks: 0, kind: Kind::Json(scanner), matters: false });
                 return;
             }
         };
         let text = body.to_string();
-        self.open = Some(Open { piece: Piece { text, ..piece }, header: None, indent, blanks: 0, kind });
+        self.open =
+            Some(Open { piece: Piece { text, ..piece }, header: None, indent, blanks: 0, kind, matters: false });
     }
 
     fn close(&mut self, out: &mut dyn FnMut(Framed)) {
-        if let Some(Open { piece, header, .. }) = self.open.take() {
-            self.hand_out(piece, header, out);
+        match self.open.take() {
+            Some(Open { piece, header, matters: true, .. }) => self.hand_out_read(piece, header, out),
+            Some(Open { piece, header, .. }) => self.hand_out(piece, header, out),
+            None => {}
         }
     }
 
     fn hand_out(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Framed)) {
-        let Piece { origin, seq, number, lines, outer_at, text } = piece;
         // A record of many lines is rare, and may say what matters in any of them.
-        if self.scan == Scan::On && header.is_none() && lines == 1 {
-            let look = scan::look(text.as_bytes());
-            let place = || Place { origin: origin.clone(), seq, number, lines, outer_at };
+        if self.scan == Scan::On && header.is_none() && piece.lines == 1 {
+            let look = scan::look(piece.text.as_bytes());
+            let Piece { origin, seq, number, lines, outer_at, .. } = &piece;
+            let place =
+                || Place { origin: origin.clone(), seq: *seq, number: *number, lines: *lines, outer_at: *outer_at };
             match look {
-                Look::Quiet => return self.pass(place(), text.as_bytes(), out),
-                Look::Worked(success) => return self.succeed(success, place(), text.as_bytes(), out),
+                Look::Quiet => return self.pass(place(), piece.text.as_bytes(), out),
+                Look::Worked(success) => return self.succeed(success, place(), piece.text.as_bytes(), out),
                 Look::Matters => {}
             }
         }
+        self.hand_out_read(piece, header, out);
+    }
+
+    /// Hands out a record that is to be read.
+    fn hand_out_read(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Framed)) {
+        let Piece { origin, seq, number, lines, outer_at, text } = piece;
         if !self.runs.is_empty() {
             let ended = self.runs.end(scan::destinations(text.as_bytes()));
             self.hand_out_ended(ended, out);

@@ -55,6 +55,20 @@ pub(crate) fn look(line: &[u8]) -> Look {
     told.unwrap_or(Look::Matters)
 }
 
+/// Whether a line is a record as istiod, the agent, Envoy and ztunnel print it: with a time and a level in columns, or a
+/// request. Nothing stands in front of it.
+pub(crate) fn is_console(line: &[u8]) -> bool {
+    let inner = line.strip_prefix(b"[");
+    let text = inner.unwrap_or(line);
+    let behind = time_end(text).and_then(|end| text.get(end..)).unwrap_or(b"");
+    match inner {
+        Some(_) => behind.starts_with(b"] \""),
+        None => ["\tinfo\t", "\twarn\t", "\terror\t", "\twarning\t", "\tdebug\t"]
+            .iter()
+            .any(|level| behind.starts_with(level.as_bytes())),
+    }
+}
+
 /// The destinations an access line speaks of; `None` for other lines and for failures that speak of more than those.
 pub(crate) fn destinations(line: &[u8]) -> Option<Destinations> {
     // `unknown source`, `workload is unknown`: about a pod, not about a destination.
