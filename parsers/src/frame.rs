@@ -760,7 +760,7 @@ impl Framer {
     /// Hands out a record that is to be read.
     fn hand_out_read(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Framed)) {
         let Piece { origin, seq, number, lines, outer_at, text } = piece;
-        if !self.runs.is_empty() {
+        if !self.runs.is_empty() && !scan::is_calm(text.as_bytes()) {
             let ended = self.runs.end(scan::destinations(text.as_bytes()));
             self.hand_out_ended(ended, out);
         }

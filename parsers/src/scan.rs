@@ -69,6 +69,15 @@ pub(crate) fn is_console(line: &[u8]) -> bool {
     }
 }
 
+/// Whether a line is information that speaks of no failure: it ends no run of successes.
+pub(crate) fn is_calm(line: &[u8]) -> bool {
+    let behind = time_end(line).and_then(|end| line.get(end..)).unwrap_or(line);
+    let is_information = ["\tinfo\t", "\tdebug\t", "{\"level\":\"info\"", "{\"level\":\"debug\""]
+        .iter()
+        .any(|level| behind.starts_with(level.as_bytes()));
+    is_information && !FIND.trouble.is_match(line)
+}
+
 /// The destinations an access line speaks of; `None` for other lines and for failures that speak of more than those.
 pub(crate) fn destinations(line: &[u8]) -> Option<Destinations> {
     // `unknown source`, `workload is unknown`: about a pod, not about a destination.
@@ -154,7 +163,7 @@ fn object(line: &[u8]) -> Option<Look> {
                 return match value.strip_prefix(b"connection complete\",\"src.addr\":\"") {
                     Some(fields) if is_connection => json_connection(fields),
                     _ if is_connection => None,
-                    _ => Some(if MESSAGES.begin(value) || MESSAGES.inside.is_match(value) {
+                    _ => Some(if MESSAGES.begin(value) || MESSAGES.is_inside(value) {
                         Look::Matters
                     } else {
                         Look::Quiet
@@ -266,6 +275,8 @@ impl<'a> Request<'a> {
 
 /// Where keys are found. A search that is built once costs little per line.
 struct Find {
+    /// Words that every report of a failure has one of.
+    trouble: AhoCorasick,
     dst_addr: memmem::Finder<'static>,
     bytes_sent: memmem::FinderRev<'static>,
     json_dst_addr: memmem::Finder<'static>,
@@ -281,6 +292,8 @@ struct Find {
 }
 
 static FIND: LazyLock<Find> = LazyLock::new(|| Find {
+    trouble: AhoCorasick::new(["fail", "error", "den", "refus", "reject", "unable", "cannot", "could not"])
+        .expect("a few short words fit every limit"),
     dst_addr: memmem::Finder::new(" dst.addr="),
     bytes_sent: memmem::FinderRev::new(" bytes_sent="),
     json_dst_addr: memmem::Finder::new("\"dst.addr\":"),
@@ -349,7 +362,7 @@ pub(crate) fn hash(bytes: &[u8]) -> u64 {
 /// How the messages begin that are below a warning and matter.
 struct Messages {
     /// What stands inside of those that begin with a value.
-    inside: AhoCorasick,
+    inside: Vec<memmem::Finder<'static>>,
     /// Bit `n` of a word: a message begins with four bytes that hash to `n`.
     four: [u64; 64],
     /// Sorted.
@@ -384,13 +397,17 @@ impl Messages {
         begins.dedup();
         inside.sort_unstable();
         inside.dedup();
-        let inside = AhoCorasick::new(inside).expect("a few short words fit every limit");
+        let inside = inside.iter().map(|part| memmem::Finder::new(part).into_owned()).collect();
         Messages { inside, four, begins }
     }
 
     /// Whether a message that matters stands in a line's columns behind the level.
     fn stand_in(&self, columns: &[u8]) -> bool {
-        self.begin_in(columns) || self.inside.is_match(columns)
+        self.begin_in(columns) || self.is_inside(columns)
+    }
+
+    fn is_inside(&self, text: &[u8]) -> bool {
+        self.inside.iter().any(|part| part.find(text).is_some())
     }
 
     /// Whether a message that matters begins in one of the columns: behind the level, the scope, the place in the source.
