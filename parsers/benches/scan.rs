@@ -72,7 +72,7 @@ fn ztunnel_json(n: usize, time: &str) -> String {
 
 fn istiod(n: usize, time: &str) -> String {
     match n % 20 {
-        _ if n % FAILURE_EVERY == 0 => {
+        _ if n.is_multiple_of(FAILURE_EVERY) => {
             format!("{time}\terror\twatch error in cluster west: failed to list *v1.Pod: Unauthorized")
         }
         0 => format!("{time}\tinfo\tdelta\tADS: new delta connection for node:web-5bcc9697c6-{n}.shop-{n}"),
