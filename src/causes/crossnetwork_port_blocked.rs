@@ -31,8 +31,14 @@ pub static CAUSE: Cause = Cause {
         ("istiod-unreachable", Within::Token),
         ("mtu-blackhole", Within::Token),
     ],
-    hits: &["gateway-port-black-holed", "gateway-port-times-out"],
-    near_misses: &["gateway-refuses-15008", "hbone-port-blocked", "external-host-does-not-answer"],
+    hits: &["gateway-port-black-holed", "gateway-port-times-out", "crossnetwork-port-filtered"],
+    near_misses: &[
+        "gateway-refuses-15008",
+        "hbone-port-blocked",
+        "external-host-does-not-answer",
+        "gateway-pod-crashing",
+        "tunnel-mtu-too-small",
+    ],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::on(Kind::Request, request), Rule::Mesh(probes)],
 };
 

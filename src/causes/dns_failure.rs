@@ -27,7 +27,12 @@ pub static CAUSE: Cause = Cause {
         ("sds-secret-missing", Within::File),
     ],
     hits: &["cluster-dns-does-not-answer", "ambient-gateway-name-unresolved"],
-    near_misses: &["control-plane-comes-late", "remote-cluster-without-control-plane-service", "host-without-route"],
+    near_misses: &[
+        "control-plane-comes-late",
+        "remote-cluster-without-control-plane-service",
+        "host-without-route",
+        "rpfilter-drops-ztunnel",
+    ],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),
         Rule::after(Kind::Certificate, 5, control_plane),

@@ -23,8 +23,8 @@ pub static CAUSE: Cause = Cause {
     remedy: "Look at the gateway pods of {network}: ready? Does the proxy listen on {port}? Does the Service map it?",
     verify: "nc -vz {host} {port}",
     explains: &[("crossnetwork-port-blocked", Within::Token), ("upstream-connect-timeout", Within::Token)],
-    hits: &["gateway-refuses-15008", "gateway-port-refused"],
-    near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured"],
+    hits: &["gateway-refuses-15008", "gateway-port-refused", "gateway-pod-crashing"],
+    near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured", "crossnetwork-port-filtered"],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "gateway)")),
         Rule::after(Kind::Connection, 5, connection),

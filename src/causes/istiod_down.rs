@@ -34,7 +34,7 @@ pub static CAUSE: Cause = Cause {
         ("ztunnel-not-ready", Within::Mesh),
         ("dns-failure", Within::Token),
     ],
-    hits: &["control-plane-crashed"],
+    hits: &["control-plane-crashed", "istiod-pods-crash"],
     near_misses: &["control-plane-port-dropped", "control-plane-comes-late"],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "(istiod)")),

@@ -31,7 +31,7 @@ pub static CAUSE: Cause = Cause {
         ("probe-blocked", Within::File),
     ],
     hits: &["control-plane-port-dropped"],
-    near_misses: &["control-plane-comes-late", "control-plane-crashed"],
+    near_misses: &["control-plane-comes-late", "control-plane-crashed", "rpfilter-drops-ztunnel"],
     rules: &[
         Rule::after(Kind::Stream, 5, judge_link),
         Rule::after(Kind::Certificate, 5, judge_link),

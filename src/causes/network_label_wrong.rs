@@ -42,8 +42,16 @@ pub static CAUSE: Cause = Cause {
         "ambient-network-env-differs",
         "system-namespace-without-network",
         "two-clusters-one-network",
+        "network-label-missing",
+        "one-network-label-for-two-clusters",
     ],
-    near_misses: &["hbone-port-blocked", "ambient-pod-gone", "ambient-flat-network-no-route", "network-label-late"],
+    near_misses: &[
+        "hbone-port-blocked",
+        "ambient-pod-gone",
+        "ambient-flat-network-no-route",
+        "network-label-late",
+        "gateway-address-pending",
+    ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "network config")),
         Rule::after(Kind::Connection, 5, connection),

@@ -25,7 +25,12 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl debug -it <pod of {own}> --image=busybox -- nc -vz {addr} 15008",
     explains: &[],
     hits: &["ambient-flat-network-no-route"],
-    near_misses: &["ambient-same-network-name", "hbone-port-blocked", "external-host-does-not-answer"],
+    near_misses: &[
+        "ambient-same-network-name",
+        "hbone-port-blocked",
+        "external-host-does-not-answer",
+        "one-network-label-for-two-clusters",
+    ],
     rules: &[
         Rule::Mesh(one_label),
         Rule::after(Kind::Connection, 5, connection),

@@ -31,7 +31,7 @@ pub static CAUSE: Cause = Cause {
         ("jwt-invalid", Within::Token),
     ],
     hits: &["remote-api-private-endpoint", "remote-api-loopback", "remote-sync-without-reason"],
-    near_misses: &["remote-api-restarted", "remote-token-revoked", "removed-before-first-sync"],
+    near_misses: &["remote-api-restarted", "remote-token-revoked", "removed-before-first-sync", "tunnel-mtu-too-small"],
     rules: &[
         Rule::Mesh(tables::remote_timeout),
         Rule::on(Kind::Remote, judge),

@@ -13,7 +13,12 @@ pub static CAUSE: Cause = Cause {
     remedy: "Nothing to do. If it comes back often, look at what restarts.",
     verify: "meshwhy replay with newer logs names nothing",
     explains: &[],
-    hits: &["proxy-waits-for-dns-at-start"],
+    hits: &[
+        "proxy-waits-for-dns-at-start",
+        "cni-socket-late-at-start",
+        "control-plane-comes-late",
+        "ztunnel-xds-reconnects",
+    ],
     near_misses: &[],
     rules: &[],
 };

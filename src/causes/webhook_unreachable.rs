@@ -25,7 +25,12 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl run webhook-check --image=busybox --dry-run=server",
     explains: &[("injection-missing", Within::Mesh), ("cni-failure", Within::File)],
     hits: &["webhook-port-firewalled", "webhook-through-http-proxy"],
-    near_misses: &["webhook-of-another-product", "webhook-ca-bundle-old", "webhook-of-removed-revision"],
+    near_misses: &[
+        "webhook-of-another-product",
+        "webhook-ca-bundle-old",
+        "webhook-of-removed-revision",
+        "istiod-pods-crash",
+    ],
     rules: &[Rule::on(Kind::Webhook, call_failed)],
 };
 
