@@ -1,5 +1,6 @@
 //! Bytes into records: chunk joins, transport prefixes, multi-line records, table headers, the length cap.
 
+mod csv;
 mod json;
 mod prefix;
 mod runs;
@@ -29,6 +30,9 @@ pub const RECORD_MAX: usize = LINE_MAX;
 
 /// Most lines of a record whose text is kept: a dump of all goroutines says what matters at its head.
 pub const RECORD_LINES_MAX: u32 = 20_000;
+
+/// Most lines of an export's row: a quote that is never closed must not swallow the stream.
+const ROW_LINES_MAX: u32 = 500;
 
 /// Most origins of one stream that are kept at hand; a stream of more pods makes some of them anew.
 const ORIGINS_MAX: usize = 4_096;
@@ -130,6 +134,9 @@ pub struct Framer {
     table: Option<Table>,
     events: Option<Arc<str>>,
     quiet: Quiet,
+    /// The columns, where the stream is an export of a log store, and a row that is not complete.
+    columns: Option<csv::Columns>,
+    row: Option<Piece>,
     runs: Runs,
     window: u64,
     /// Where the window ends.
@@ -218,6 +225,8 @@ impl Framer {
             table: None,
             events: None,
             quiet: Quiet::default(),
+            columns: None,
+            row: None,
             runs: Runs::new(),
             window: WINDOW,
             window_end: (offset / WINDOW + 1) * WINDOW,
@@ -248,6 +257,9 @@ impl Framer {
 
     /// Hands out what is complete as far as one can tell: for a stream that pauses.
     pub fn flush(&mut self, out: &mut dyn FnMut(Framed)) {
+        if let Some(row) = self.row.take() {
+            self.join(row, out);
+        }
         for output in [0, 1] {
             if let Some(part) = self.parts[output].take() {
                 self.join(part, out);
@@ -278,6 +290,7 @@ impl Framer {
             && self.command.is_none()
             && self.table.is_none()
             && self.events.is_none()
+            && self.columns.is_none()
             && !matches!(self.open, Some(Open { kind: Kind::Command, .. }))
     }
 
@@ -317,15 +330,60 @@ impl Framer {
             return;
         }
         self.open_quiet();
-        let bare = self.habits.strip(text_of(bytes));
-        self.unwrapped(bare, seq, out);
+        let text = text_of(bytes);
+        if !self.take_cell(&text, seq, out) {
+            let bare = self.habits.strip(text);
+            self.unwrapped(bare, seq, out);
+        }
+    }
+
+    /// Takes a row of an export, or its header.
+    fn take_cell(&mut self, text: &str, seq: u64, out: &mut dyn FnMut(Framed)) -> bool {
+        if seq == 0 {
+            self.columns = csv::Columns::of_header(text);
+            return self.columns.is_some();
+        }
+        let Some(columns) = &self.columns else {
+            let Some(row) = csv::lone_row(text) else { return false };
+            let (origin, number) = (self.bare_origin().clone(), self.counts.lines);
+            self.join(Piece { origin, seq, number, lines: 1, outer_at: row.outer_at, text: row.text }, out);
+            return true;
+        };
+        let mut piece = match self.row.take() {
+            Some(mut piece) => {
+                piece.lines += 1;
+                self.counts.cut += u64::from(!append(&mut piece.text, "\n", text));
+                piece
+            }
+            None => {
+                let origin = self.marked.as_ref().unwrap_or(&self.origin).clone();
+                Piece { origin, seq, number: self.counts.lines, lines: 1, outer_at: None, text: text.to_string() }
+            }
+        };
+        if csv::is_open(&piece.text) && piece.lines < ROW_LINES_MAX {
+            self.row = Some(piece);
+            return true;
+        }
+        if let Some(row) = columns.row(&piece.text) {
+            (piece.text, piece.outer_at) = (row.text, row.outer_at);
+            if let Some(source) = row.source {
+                piece.origin = self.origin_of(source);
+            }
+        }
+        self.join(piece, out);
+        true
     }
 
     /// Whether lines are records as they stand: no transport was seen, and nothing is open that takes every line.
     fn is_bare(&self) -> bool {
         let takes_all = matches!(self.open, Some(Open { kind: Kind::Json(_) | Kind::Command, .. }));
         let in_parts = self.parts[0].is_some() || self.parts[1].is_some();
-        !takes_all && !in_parts && self.table.is_none() && self.events.is_none() && self.habits.is_none()
+        !takes_all
+            && !in_parts
+            && self.columns.is_none()
+            && self.table.is_none()
+            && self.events.is_none()
+            && self.habits.is_none()
     }
 
     /// Skips a line that cannot matter; keeps a success. Returns whether the line is done with.
@@ -924,6 +982,23 @@ mod tests {
         check(
             "2021-12-08 16:18:49\t{\"level\":\"info\",\"msg\":\"x\"}\n",
             &["1+1 <2021-12-08T16:18:49.000Z> {\"level\":\"info\",\"msg\":\"x\"}"],
+        );
+    }
+
+    #[test]
+    fn rows_of_an_export_are_their_message() {
+        check(
+            "\"@timestamp\",\"kubernetes.pod_name\",\"message\"\n\
+             \"2025-12-04T22:09:23Z\",\"web-1\",\"2025-12-04T22:09:22Z\terror\taccess\tx error=\"\"io error\"\"\"\n\
+             2025-12-04T22:09:24Z,web-2,\"2025-12-04T22:09:23Z\terror\ty:\n\t* z\"\n",
+            &[
+                "2+1 [/web-1/] <2025-12-04T22:09:23.000Z> 2025-12-04T22:09:22Z\terror\taccess\tx error=\"io error\"",
+                "3+2 [/web-2/] <2025-12-04T22:09:24.000Z> 2025-12-04T22:09:23Z\terror\ty:\n\t* z",
+            ],
+        );
+        check(
+            "exported\n\"1\",\"[2022-01-11T06:44:07.918Z] \"\"GET / HTTP/1.1\"\" 503 UF\"\n",
+            &["1+1 exported", "2+1 [2022-01-11T06:44:07.918Z] \"GET / HTTP/1.1\" 503 UF"],
         );
     }
 
