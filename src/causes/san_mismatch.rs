@@ -32,7 +32,6 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::ClientRefused, claimed_identity),
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Handshake, 5, handshake),
-        Rule::after(Kind::ClientRefused, 5, refused_client),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::wrong_identity)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::wrong_identity)),
     ],
@@ -89,14 +88,7 @@ fn control_plane(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     by_fault(fault, event, &control_link::control_plane(view, event))
 }
 
-/// Reads istiod's refusal of a client whose certificate or token is good, but not for what it claims to be.
-fn refused_client(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
-    let Fact::ClientRefused(refused) = &event.fact else { return None };
-    let RefusedWhy::Identity(reason) = &refused.why else { return None };
-    let who = refused.peer.as_ref().map_or("a proxy", |peer| &peer.host);
-    Some(claimed(event, who, reason))
-}
-
+/// The proxy's side of a refused identity: the credential is good, but not for what the proxy claims to be.
 fn claimed(event: &Arc<Event>, who: &str, reason: &str) -> Verdict {
     let (have, want) = reason.split_once(" matched ").unwrap_or((reason, "what it claims to be"));
     let have = have.split_once("no identities ").map_or(have, |(_, have)| have);
