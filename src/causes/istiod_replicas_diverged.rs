@@ -30,9 +30,11 @@ pub static CAUSE: Cause = Cause {
 /// `istioctl remote-clusters`: one replica has a cluster synced, another has it not.
 fn by_table(view: &View<'_>) -> Vec<Verdict> {
     type Row<'w> = (&'w Arc<Event>, &'w str, &'w str);
+    type Table<'w> = (&'w str, &'w str);
+    type Replica<'w> = (&'w Arc<Event>, &'w str);
     // The istiods of two clusters are no replicas of each other, though their tables may lie in one file.
-    let mut tables: BTreeMap<((&str, &str), &str), Vec<Row<'_>>> = BTreeMap::new();
-    let mut replicas: BTreeMap<(&str, &str), Vec<(&Arc<Event>, &str)>> = BTreeMap::new();
+    let mut tables: BTreeMap<(Table<'_>, &str), Vec<Row<'_>>> = BTreeMap::new();
+    let mut replicas: BTreeMap<Table<'_>, Vec<Replica<'_>>> = BTreeMap::new();
     for (event, state) in view.states() {
         let State::RemoteCluster { name, status, istiod, .. } = state else { continue };
         if istiod.is_empty() {
