@@ -493,9 +493,9 @@ impl Request {
             "connection_timeout" => return Some(Sign::ConnectTimedOut),
             "connection_termination" | "remote_connection_termination" => return Some(Sign::Closed),
             "protocol_error" => return Some(Sign::UpstreamProtocol),
-            "connection_failure" | "remote_connection_failure" | "local_connection_failure" => {
-                return Some(Sign::ConnectFailed);
-            }
+            "connection_failure" | "remote_connection_failure" => return Some(Sign::ConnectFailed),
+            // This host could not open a socket: it says nothing about the upstream.
+            "local_connection_failure" => return Some(Sign::Unknown),
             "remote_reset"
             | "local_reset"
             | "remote_refused_stream_reset"

@@ -219,7 +219,7 @@ fn closed(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
             if seen.request.tunnelled
                 || seen.to_eastwest_gateway() && !seen.passed_before(view)
                 || seen.request.cluster == ClusterName::Passthrough
-                || seen.request.has(&Flag::UpstreamConnectionFailure) =>
+                || seen.request.has(&Flag::UpstreamConnectionFailure) && seen.request.transport.is_none() =>
         {
             seen.fill(Verdict::possible(&service), shows).settle_by("the log of the server's own proxy at that moment")
         }

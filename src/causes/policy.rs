@@ -213,6 +213,9 @@ fn protocol(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         Sign::ClientProtocol => seen
             .fill(Verdict::likely(&subject), "the client's bytes are not the protocol expected (DPE, codec error)")
             .slot("what", "the client breaks the protocol the proxy expects"),
+        Sign::Tls if seen.request.transport.as_ref().is_some_and(|fault| fault.what == What::TlsPolicy) => seen
+            .fill(Verdict::likely(&subject), "the two sides share no version or cipher of TLS")
+            .slot("what", "they share no version or cipher of TLS"),
         // An HTTP/2 stream that the peer refuses before reading it.
         Sign::StreamReset if seen.request.reset() == "remote_refused_stream_reset" => seen
             .fill(Verdict::possible(&subject), "the upstream refused the HTTP/2 stream")

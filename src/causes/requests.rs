@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshwhy_parsers::access::{self, ClusterName, Request, Sign};
+use meshwhy_parsers::access::{self, ClusterName, Flag, Request, Sign};
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Addr, Event, Fact, Kind};
 use meshwhy_parsers::origin::Role;
@@ -30,14 +30,14 @@ pub(super) type Judge = fn(&View<'_>, &Seen<'_>) -> Option<Verdict>;
 pub(super) fn judge(view: &View<'_>, event: &Arc<Event>, judge: Judge) -> Option<Verdict> {
     let Fact::Request(request) = &event.fact else { return None };
     let seen = Seen { event, request, sign: request.sign() };
-    if matches!(seen.sign, Sign::AnsweredError | Sign::TimedOut) && seen.request.flags.is_empty() {
-        if let Some((event, request)) = seen.reason_line(view) {
-            let reason = Seen { event, request, sign: request.sign() };
-            let verdict = judge(view, &reason)?;
-            return Some(verdict.because(seen.event, "this line only passes the failure on"));
-        }
-    }
-    judge(view, &seen)
+    // Retries that failed like the first try leave a flag of their own.
+    let no_flag = seen.request.flags.iter().all(|flag| *flag == Flag::RetryLimitExceeded);
+    let passed_on = matches!(seen.sign, Sign::AnsweredError | Sign::TimedOut) && no_flag;
+    let Some((event, request)) = passed_on.then(|| seen.reason_line(view)).flatten() else {
+        return judge(view, &seen);
+    };
+    let verdict = judge(view, &Seen { event, request, sign: request.sign() })?;
+    Some(verdict.because(seen.event, "this line only passes the failure on"))
 }
 
 /// Judges the sentences that callers saw, where no proxy's own line says more. They name neither the proxy nor the
@@ -293,10 +293,13 @@ pub(super) fn why_empty<'w>(view: &View<'w>, seen: &Seen<'w>) -> Empty<'w> {
             State::ProxyEndpoint { cluster: of, outlier, .. } if **of == cluster && &**outlier == "FAILED" => {
                 return Empty::Ejected(event, "outlier detection has taken this endpoint out");
             }
-            State::ProxyEndpoint { cluster: of, status, .. } if **of != cluster && &**status == "HEALTHY" => {
-                if access::cluster(of).host() == seen.request.cluster.host() && !name.is_empty() {
-                    healthy_elsewhere = Some(event);
-                }
+            State::ProxyEndpoint { cluster: of, status, .. }
+                if **of != cluster
+                    && &**status == "HEALTHY"
+                    && !name.is_empty()
+                    && access::cluster(of).host() == seen.request.cluster.host() =>
+            {
+                healthy_elsewhere = Some(event);
             }
             State::Endpoints { name: of, addresses, .. } if **of == name && !name.is_empty() => {
                 if addresses.is_empty() {
