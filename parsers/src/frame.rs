@@ -58,7 +58,8 @@ pub enum Scan {
 pub enum Framed {
     /// A record to be parsed.
     Line(Line),
-    /// An ordinary success, reduced to what it proves to work.
+    /// An ordinary success, reduced to what it proves to work. The framer itself hands out the first and the last success
+    /// of a run as lines: things are named with the origin, which a reader may learn only when all is read.
     Worked {
         /// Byte offset within the origin.
         seq: u64,
