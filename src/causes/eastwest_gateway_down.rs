@@ -24,7 +24,12 @@ pub static CAUSE: Cause = Cause {
     verify: "nc -vz {host} {port}",
     explains: &[("crossnetwork-port-blocked", Within::Token), ("upstream-connect-timeout", Within::Token)],
     hits: &["gateway-refuses-15008", "gateway-port-refused", "gateway-pod-crashing"],
-    near_misses: &["gateway-port-black-holed", "ambient-pod-not-captured", "crossnetwork-port-filtered"],
+    near_misses: &[
+        "gateway-port-black-holed",
+        "ambient-pod-not-captured",
+        "crossnetwork-port-filtered",
+        "old-replica-sets-listed",
+    ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "gateway)")),
         Rule::after(Kind::Connection, 5, connection),

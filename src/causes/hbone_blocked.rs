@@ -25,7 +25,7 @@ pub static CAUSE: Cause = Cause {
              of that pod.",
     verify: "kubectl get networkpolicy -n {namespace} -o yaml",
     explains: &[],
-    hits: &["hbone-port-blocked"],
+    hits: &["hbone-port-blocked", "hbone-dropped-by-policy"],
     near_misses: &[
         "ambient-same-network-name",
         "ambient-pod-gone",

@@ -35,7 +35,7 @@ pub static CAUSE: Cause = Cause {
         ("dns-failure", Within::Token),
     ],
     hits: &["control-plane-crashed", "istiod-pods-crash"],
-    near_misses: &["control-plane-port-dropped", "control-plane-comes-late"],
+    near_misses: &["control-plane-port-dropped", "control-plane-comes-late", "old-replica-sets-listed"],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "(istiod)")),
         Rule::after(Kind::Stream, 5, judge_link),

@@ -23,7 +23,7 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl remote-clusters",
     explains: &[("no-healthy-upstream", Within::Cluster), ("stale-endpoint", Within::Cluster)],
     hits: &["one-replica-without-the-remote"],
-    near_misses: &["remote-token-revoked"],
+    near_misses: &["remote-token-revoked", "secret-in-one-direction-only"],
     rules: &[Rule::Mesh(by_table), Rule::Mesh(by_count)],
 };
 

@@ -44,6 +44,7 @@ pub static CAUSE: Cause = Cause {
         "two-clusters-one-network",
         "network-label-missing",
         "one-network-label-for-two-clusters",
+        "pod-of-another-cluster-among-endpoints",
     ],
     near_misses: &[
         "hbone-port-blocked",

@@ -25,7 +25,7 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl get networkpolicy -A",
     explains: &[("upstream-connect-timeout", Within::Mesh), ("istiod-unreachable", Within::Mesh)],
     hits: &["default-deny-drops-mesh-port"],
-    near_misses: &["packet-filter-listed-and-healthy", "app-listens-on-loopback"],
+    near_misses: &["packet-filter-listed-and-healthy", "app-listens-on-loopback", "hbone-dropped-by-policy"],
     rules: &[Rule::Mesh(denied_by_policy), Rule::Mesh(policy_beside_timeout)],
 };
 

@@ -30,6 +30,7 @@ pub static CAUSE: Cause = Cause {
         "hbone-port-blocked",
         "external-host-does-not-answer",
         "one-network-label-for-two-clusters",
+        "pod-of-another-cluster-among-endpoints",
     ],
     rules: &[
         Rule::Mesh(one_label),

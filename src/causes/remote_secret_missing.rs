@@ -25,7 +25,12 @@ pub static CAUSE: Cause = Cause {
              {remote}> --name={remote} | kubectl apply -n istio-system -f -`, and look at the label `istio/multiCluster=true`.",
     verify: "istioctl remote-clusters",
     explains: &[("locality-lb", Within::Mesh), ("jwt-invalid", Within::Mesh)],
-    hits: &["remote-secret-in-other-namespace", "remote-secret-without-label", "create-remote-secret-fails"],
+    hits: &[
+        "remote-secret-in-other-namespace",
+        "remote-secret-without-label",
+        "create-remote-secret-fails",
+        "secret-in-one-direction-only",
+    ],
     near_misses: &["remote-secrets-both-taken-up", "only-local-answers-by-locality"],
     rules: &[
         Rule::on(Kind::Config, not_created),
