@@ -438,3 +438,16 @@ pub(super) fn no_secret(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
             .slot("what", format!("the certificate for TLS to {}", seen.request.service())),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_names_its_policy_in_both_spellings() {
+        let named = "rbac_access_denied_matched_policy[ns[shop]-policy[no-admin]-rule[0]]";
+        assert_eq!(matched_policy(named).as_deref(), Some("shop/no-admin"));
+        assert_eq!(matched_policy("rbac_access_denied_matched_policy[none]"), None);
+        assert_eq!(matched_policy("ns[shop]-policy["), None);
+    }
+}

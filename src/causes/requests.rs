@@ -414,3 +414,41 @@ impl Seen<'_> {
         self.request.transport.as_ref().is_some_and(|fault| fault.by_peer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round(millis: u64) -> Option<String> {
+        let request = Request { duration: Some(Duration::from_millis(millis)), ..Request::default() };
+        let event = Arc::new(Event {
+            at: None,
+            origin: Arc::default(),
+            seq: 0,
+            number: 1,
+            level: meshwhy_parsers::event::Level::Info,
+            text: "".into(),
+            signature: None,
+            fact: Fact::Known,
+        });
+        Seen { event: &event, request: &request, sign: Sign::TimedOut }.round_duration()
+    }
+
+    #[test]
+    fn a_duration_near_a_configured_time_out_is_called_by_it() {
+        assert_eq!(round(500).as_deref(), Some("500 ms"));
+        assert_eq!(round(15_003).as_deref(), Some("15 s"));
+        assert_eq!(round(60_012).as_deref(), Some("60 s"));
+        assert_eq!(round(7_318), None);
+        assert_eq!(round(3), None);
+    }
+
+    #[test]
+    fn a_service_is_named_only_where_its_host_has_the_clusters_form() {
+        let named = |host: &str| name_and_namespace(host).map(|(name, namespace)| format!("{namespace}/{name}"));
+        assert_eq!(named("stock.shop.svc.cluster.local").as_deref(), Some("shop/stock"));
+        assert_eq!(named("stock.shop:8080").as_deref(), Some("shop/stock"));
+        assert_eq!(named("api.partner.example"), None);
+        assert_eq!(named("stock"), None);
+    }
+}
