@@ -34,6 +34,7 @@ pub static CAUSE: Cause = Cause {
         ("pod-ip-unreachable", Within::Token),
         ("stale-endpoint", Within::Token),
         ("no-healthy-upstream", Within::Token),
+        ("upstream-not-listening", Within::File),
         ("upstream-connect-timeout", Within::Token),
     ],
     hits: &[
