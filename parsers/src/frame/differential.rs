@@ -283,3 +283,45 @@ fn parts_give_what_the_whole_gives() {
         assert_eq!((parts.len(), quiet), (whole.len(), framer.counts().quiet), "seed {seed}");
     }
 }
+
+#[test]
+fn broken_bytes_neither_panic_nor_depend_on_chunks() {
+    const SEAMS: [&str; 14] = [
+        "\n",
+        "\"",
+        "{",
+        "}\n{",
+        "\u{1b}[3",
+        "é",
+        "\r\n",
+        "$ kubectl get pods \\\n",
+        "NAME   READY\n",
+        "# ",
+        "> ",
+        "2026-03-02T00:00:00Z stdout P ",
+        "{\"log\":\"",
+        "Events:\n",
+    ];
+    for seed in 200..230 {
+        let mut numbers = Numbers(seed * 2 + 1);
+        let mut bytes = log(seed, 60).into_bytes();
+        for _ in 0..60 {
+            let at = numbers.below(bytes.len());
+            match numbers.below(3) {
+                0 => bytes[at] = numbers.below(256) as u8,
+                1 => _ = bytes.remove(at),
+                _ => _ = bytes.splice(at..at, numbers.one_of(&SEAMS).bytes()).count(),
+            }
+        }
+        for scan in [Scan::On, Scan::Off] {
+            let read = |step: usize| {
+                let mut framer = Framer::new(Arc::new(Origin::new("c1", "a.log")), scan);
+                let mut records = Vec::new();
+                bytes.chunks(step).for_each(|chunk| framer.push(chunk, &mut |record| records.push(record)));
+                framer.finish(&mut |record| records.push(record));
+                (records, framer.counts())
+            };
+            assert_eq!(read(1), read(bytes.len()), "seed {seed}, {scan:?}");
+        }
+    }
+}
