@@ -287,6 +287,7 @@ pub static SIGNATURES: &[Signature] = &[
         points_to: &["rbac-missing", "kube-api-unreachable"],
         examples: &[
             "2026-03-04T10:15:00.123456Z\terror\tcontrollers\terror handling prod/web, retrying (retry count: 3): gateways.gateway.networking.k8s.io \"web\" is forbidden: User \"system:serviceaccount:istio-system:istiod\" cannot patch resource \"gateways\" in API group \"gateway.networking.k8s.io\" in the namespace \"prod\"\tcontroller=gateway deployment",
+            "2026-03-04T10:15:00.123456Z\terror\tcontrollers\terror handling istio-system/gw, retrying (retry count: 1): Internal error occurred: failed calling webhook \"validation.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/validate?timeout=10s\": context deadline exceeded\tcontroller=gateway deployment",
             "2026-03-04T10:15:00.123456Z\terror\tcontrollers\terror handling istio-validator-istio-system, retrying (retry count: 1): webhook is not ready, retry\tcontroller=validation",
         ],
         read: queue_error,
@@ -1146,6 +1147,12 @@ fn queue_error<'a>(said: &'a Said<'a>) -> Read<'a> {
     let (left, _) = preceded(tag("error handling "), take_until(", ")).parse(&*said.message)?;
     let (left, _) = alt((value((), retried), value((), tag(", and retry budget exceeded: ")))).parse(left)?;
     let fault = errors::fault(left);
+    // The API server is well and says that it could not call a webhook.
+    if let Some((_, behind)) = left.split_once("failed calling webhook \"") {
+        let name = behind.split('"').next().unwrap_or("").into();
+        let url = fault.url.clone().unwrap_or_default();
+        return Ok(("", Fact::Webhook(Webhook::CallFailed { name, url, fault })));
+    }
     // Only what the API server answered says something about the control plane; the rest is about one object.
     let told = matches!(
         fault.what,
@@ -2015,6 +2022,16 @@ mod tests {
         let version = |text: &str| Fact::Process(Process::Started { version: text.into() });
         assert_eq!(started("1.24.3-ecb3d5774896edc5408dc89e35fcc66daf3f7a8f-Clean"), version("1.24.3"));
         assert_eq!(started("1.27.1-solo-ecb3d5774896-Clean"), version("1.27.1-solo"));
+    }
+
+    #[test]
+    fn a_webhook_that_cannot_be_called_is_not_the_api_servers_fault() {
+        let line = said_line(
+            "controllers",
+            "error handling istio-system/gw, retrying (retry count: 1): Internal error occurred: failed calling webhook \"validation.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/validate?timeout=10s\": context deadline exceeded",
+        );
+        let Fact::Webhook(Webhook::CallFailed { name, fault, .. }) = fact_of(&line) else { panic!("webhook") };
+        assert_eq!((&*name, fault.what), ("validation.istio.io", What::TimedOut));
     }
 
     #[test]
