@@ -161,7 +161,12 @@ pub fn connection_things(connection: &Connection, origin: &Origin) -> Vec<Thing>
 /// The way from a source to an address: what a time-out, a refusal or a failed handshake breaks.
 fn way_of(connection: &Connection) -> Thing {
     let to = connection.dst.addr.as_ref().map(ToString::to_string).unwrap_or_default();
-    Thing::named(&["way", &connection.source_name(), &to])
+    way_to(&connection.source_name(), &to)
+}
+
+/// The way from a source, as [`Connection::source_name`] names it, to `<address>:<port>`.
+pub fn way_to(source: &str, to: &str) -> Thing {
+    Thing::named(&["way", source, to])
 }
 
 /// The call through a tunnel: what a policy, the application or a gateway refuses while the tunnel itself is well.

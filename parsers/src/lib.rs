@@ -27,5 +27,5 @@ pub mod ztunnel;
 mod about;
 mod parse;
 
-pub use about::{connection_things, request_things};
+pub use about::{connection_things, request_things, way_to};
 pub use parse::{parse, signatures};

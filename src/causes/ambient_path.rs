@@ -91,6 +91,67 @@ fn with_roots(view: &View<'_>, mut verdict: Verdict) -> Verdict {
     verdict
 }
 
+/// Two clusters that send each other traffic hold different roots: dumps alone show it (root-of-trust-mismatch).
+pub fn roots_in_dumps(view: &View<'_>) -> Vec<Verdict> {
+    let dumps: Vec<_> = view.dumps().filter(|(_, dump)| !dump.cluster.is_empty()).collect();
+    let mut verdicts = Vec::new();
+    for (at, (one_document, one)) in dumps.iter().enumerate() {
+        for (other_document, other) in dumps.iter().skip(at + 1) {
+            let knows = |dump: &ZtunnelDump, far: &ZtunnelDump| {
+                dump.workloads
+                    .iter()
+                    .find(|workload| workload.cluster == far.cluster)
+                    .map(|workload| workload.uid.clone())
+            };
+            let Some(peer) = knows(one, other).or_else(|| knows(other, one)) else { continue };
+            let (ours, theirs) = (roots(one), roots(other));
+            let shared = ours.iter().any(|root| theirs.contains(root));
+            if one.cluster == other.cluster || shared || ours.is_empty() || theirs.is_empty() {
+                continue;
+            }
+            let pair = tunnel::pair(&one.cluster, &other.cluster);
+            let mut verdict = Verdict::certain(&pair)
+                .says("{pair} hold different roots, and workloads of one are endpoints in the other: calls between them fail")
+                .slot("pair", &pair)
+                .slot("who", &one.cluster)
+                .slot("other", &other.cluster)
+                .token(peer);
+            for (document, dump, root) in [(one_document, one, ours[0]), (other_document, other, theirs[0])] {
+                let quote = format!("cluster {} root SHA-256 {}", dump.cluster, short(root));
+                verdict = verdict.because_quote(document, &quote, "the root this side holds");
+            }
+            verdicts.push(verdict);
+        }
+    }
+    verdicts
+}
+
+/// No identity of a ztunnel has a certificate: its dump alone shows it (ca-provider-unavailable).
+pub fn certificates_unavailable(view: &View<'_>) -> Vec<Verdict> {
+    let none_available = |dump: &ZtunnelDump| {
+        dump.certificates.len() > 1 && dump.certificates.iter().all(|known| known.state.starts_with("Unavailable"))
+    };
+    view.dumps()
+        .filter(|(document, dump)| {
+            // A log of the same ztunnel tells the reason better.
+            let told = view.events(Kind::Certificate).any(|event| event.origin.cluster == document.origin.cluster);
+            none_available(dump) && !told
+        })
+        .map(|(document, dump)| {
+            let state = dump.certificates.first().map_or("", |known| &known.state);
+            let reason = state.strip_prefix("Unavailable: ").unwrap_or(state);
+            Verdict::likely(control_link::cluster_of(document))
+                .slot("cluster", control_link::cluster_of(document))
+                .slot("reason", reason)
+                .because_quote(
+                    document,
+                    &format!("{} certificates, all {state}", dump.certificates.len()),
+                    "no identity has a certificate",
+                )
+        })
+        .collect()
+}
+
 /// The fingerprints of a dump's roots, each once.
 fn roots(dump: &ZtunnelDump) -> Vec<&str> {
     let mut roots: Vec<&str> =

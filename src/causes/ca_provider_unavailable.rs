@@ -38,6 +38,7 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Certificate, 5, ambient_path::impersonation),
         Rule::after(Kind::ClientRefused, 5, ambient_path::impersonation),
         Rule::on(Kind::Trust, own_ca_broken),
+        Rule::Mesh(ambient_path::certificates_unavailable),
     ],
 };
 

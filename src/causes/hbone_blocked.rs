@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Fact, Kind};
+use meshwhy_parsers::event::{Event, Kind};
 use meshwhy_parsers::ztunnel::Connection;
 
 use super::{data_path, requests, tables, tunnel};
@@ -25,7 +25,7 @@ pub static CAUSE: Cause = Cause {
              of that pod.",
     verify: "kubectl get networkpolicy -n {namespace} -o yaml",
     explains: &[],
-    hits: &["hbone-port-blocked", "hbone-dropped-by-policy"],
+    hits: &["hbone-port-blocked", "flat-network-one-pod-blocked", "hbone-dropped-by-policy"],
     near_misses: &[
         "ambient-same-network-name",
         "ambient-pod-gone",
@@ -76,7 +76,7 @@ fn timed_out(view: &View<'_>, event: &Arc<Event>, connection: &Connection) -> Op
     };
     // A pod of another cluster that is dialled directly is a question of networks first, unless others there answer.
     let elsewhere = workload.cluster != dump.cluster && !workload.cluster.is_empty();
-    let verdict = match elsewhere && !reaches(view, &workload.cluster) {
+    let verdict = match elsewhere && !tunnel::reaches(view, dump, connection, &workload.cluster) {
         true => Verdict::possible(&to).settle_by(format!("nc -vz {} 15008", tunnel::dialled(connection))),
         false => Verdict::likely(&to),
     };
@@ -121,16 +121,6 @@ fn tunnel_went_silent(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .slot("namespace", "<namespace>")
             .because(event, "the tunnel's ping got no answer for 20 seconds")
             .settle_by("kubectl get nodes; kubectl get pods -n istio-system -l app=ztunnel -o wide")
-    })
-}
-
-/// Whether some pod of that cluster answered when dialled directly.
-fn reaches(view: &View<'_>, cluster: &str) -> bool {
-    view.events(Kind::Connection).any(|event| match &event.fact {
-        Fact::Connection(other) => {
-            other.error.is_none() && !other.to_gateway() && other.hbone.is_some() && *other.dst.cluster == *cluster
-        }
-        _ => false,
     })
 }
 

@@ -48,6 +48,7 @@ pub static CAUSE: Cause = Cause {
         "pod-of-another-cluster-among-endpoints",
     ],
     near_misses: &[
+        "flat-network-one-pod-blocked",
         "hbone-port-blocked",
         "ambient-pod-gone",
         "ambient-flat-network-no-route",
@@ -100,6 +101,10 @@ fn dialled_directly(view: &View<'_>, event: &Arc<Event>, connection: &Connection
     let workload = view.workload_at(dump, address)?;
     let own = tunnel::source_network(dump, connection);
     if workload.cluster == dump.cluster || workload.cluster.is_empty() || *workload.network != *own {
+        return None;
+    }
+    // Where other pods of that cluster answer directly, the networks are one indeed.
+    if tunnel::reaches(view, dump, connection, &workload.cluster) {
         return None;
     }
     let elsewhere = view.dumps().find(|(_, other)| other.cluster == workload.cluster);

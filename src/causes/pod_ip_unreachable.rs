@@ -31,6 +31,7 @@ pub static CAUSE: Cause = Cause {
         "external-host-does-not-answer",
         "one-network-label-for-two-clusters",
         "pod-of-another-cluster-among-endpoints",
+        "flat-network-one-pod-blocked",
     ],
     rules: &[
         Rule::Mesh(one_label),
@@ -60,7 +61,8 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         Some((document, dump)) => {
             let workload = view.workload_at(dump, address)?;
             let network = tunnel::source_network(dump, connection);
-            if *workload.network != *network || !workload.gateway.is_empty() {
+            let one_network = *workload.network == *network && workload.gateway.is_empty();
+            if !one_network || tunnel::reaches(view, dump, connection, &workload.cluster) {
                 return None;
             }
             let gateways = dump.workloads.iter().any(|workload| workload.uid.starts_with("NetworkGateway/"));

@@ -60,6 +60,7 @@ pub static CAUSE: Cause = Cause {
         Rule::after(Kind::Certificate, 5, control_plane),
         Rule::after(Kind::Handshake, 5, handshake),
         Rule::after(Kind::Connection, 5, ambient_path::roots_differ),
+        Rule::Mesh(ambient_path::roots_in_dumps),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::roots_differ)),
         Rule::Mesh(|view| requests::judge_sentences(view, policy::roots_differ)),
         Rule::after(Kind::Peer, 5, peer_link),

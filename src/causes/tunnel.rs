@@ -194,6 +194,14 @@ fn within(at: Option<Time>, from: Option<Time>, to: Option<Time>) -> bool {
     matches!((at, from, to), (Some(at), Some(from), Some(to)) if from <= at && at <= to)
 }
 
+/// Whether pods of that cluster answer the same source when dialled at their own addresses.
+pub fn reaches(view: &View<'_>, dump: &ZtunnelDump, connection: &Connection, cluster: &str) -> bool {
+    let source = connection.source_name();
+    let pods = dump.workloads.iter().filter(|workload| *workload.cluster == *cluster);
+    pods.flat_map(|workload| &workload.addresses)
+        .any(|address| view.worked(meshwhy_parsers::way_to(&source, &format!("{address}:15008"))).is_some())
+}
+
 /// The service of a dump that owns a VIP on any network, and that network.
 pub fn service_at<'d>(dump: &'d ZtunnelDump, address: &str) -> Option<(&'d ZtunnelService, &'d str)> {
     dump.services.iter().find_map(|service| {
