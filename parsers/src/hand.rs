@@ -932,7 +932,8 @@ fn listed_chain(text: &str) -> Option<State> {
     let rules = drops.map(|at| {
         let tail = &words[at..];
         // The next rule begins four words before its own options column: packets, bytes, target, protocol.
-        let next = tail.iter().skip(3).position(|word| *word == "--").map_or(tail.len(), |next| next + 3 - 4);
+        let next =
+            tail.iter().skip(3).position(|word| *word == "--").map_or(tail.len(), |next| (next + 3).saturating_sub(4));
         let packets = at.checked_sub(2).and_then(|before| words[before].parse().ok());
         (tail[..next.max(1)].join(" "), packets)
     });
