@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{ClientRefused, Config, ConfigWhat, Event, Fact, Kind, Push, RefusedWhy, RemoteWhat};
+use meshwhy_parsers::origin::UNNAMED;
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::table::label;
 
@@ -96,10 +97,11 @@ fn not_created(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     } else {
         "istioctl could not make it"
     };
-    Some(
-        of(Verdict::certain("create-remote-secret"), "", why)
-            .because(event, "the command that makes the secret failed"),
-    )
+    // The context of the command names the cluster whose secret was wanted.
+    let remote = &*event.origin.cluster;
+    let verdict = of(Verdict::certain("create-remote-secret"), if remote == UNNAMED { "" } else { remote }, why);
+    let verdict = if remote == UNNAMED { verdict.says("no remote secret was made: {why}") } else { verdict };
+    Some(verdict.because(event, "the command that makes the secret failed"))
 }
 
 /// A proxy of a cluster that istiod has never heard of, where it has heard of none at all.

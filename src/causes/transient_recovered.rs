@@ -19,6 +19,6 @@ pub static CAUSE: Cause = Cause {
         "control-plane-comes-late",
         "ztunnel-xds-reconnects",
     ],
-    near_misses: &[],
+    near_misses: &["control-plane-port-dropped"],
     rules: &[],
 };
