@@ -34,7 +34,7 @@ fn each_sample_says_what_its_golden_files_say() {
             }
         }
     }
-    assert!(differ.is_empty(), "these differ; UPDATE_EXPECT=1 writes them, then read the diff:\n{}", differ.join("\n"));
+    fail_if_any("these differ; UPDATE_EXPECT=1 writes them, then read the diff", &differ);
 }
 
 #[test]
