@@ -68,7 +68,7 @@ impl Run<'_> {
         for document in std::mem::take(&mut batch.documents) {
             self.feed(document)?;
         }
-        while let Some(item) = batch.next()? {
+        while let Some(item) = batch.next_item()? {
             self.item(item)?;
         }
         Ok(())
@@ -81,7 +81,7 @@ impl Run<'_> {
         loop {
             let mut idle = None;
             let mut is_over = false;
-            match stdin.next() {
+            match stdin.hear() {
                 Heard::Bytes(bytes) => live.push(&bytes),
                 Heard::Pause(pause) => {
                     live.pause();
@@ -96,7 +96,7 @@ impl Run<'_> {
             if is_over {
                 live.finish();
             }
-            while let Some(item) = live.next() {
+            while let Some(item) = live.pop() {
                 self.item(item)?;
             }
             if let Some(idle) = idle {

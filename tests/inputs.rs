@@ -346,7 +346,7 @@ fn items(folder: &Path, threads: usize) -> Vec<Item> {
         Wanted { paths: &paths, cluster_names: &[], since: None, until: None, threads, scan: Scan::On, limits };
     let mut batch = inputs::read(&wanted, None).expect("readable");
     assert_eq!(batch.counts.files, 3);
-    std::iter::from_fn(|| batch.next().expect("readable")).collect()
+    std::iter::from_fn(|| batch.next_item().expect("readable")).collect()
 }
 
 #[test]

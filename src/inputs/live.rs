@@ -48,7 +48,7 @@ impl Live<'_> {
     }
 
     /// The next item; call until `None`.
-    pub fn next(&mut self) -> Option<Item> {
+    pub fn pop(&mut self) -> Option<Item> {
         self.items.pop_front()
     }
 

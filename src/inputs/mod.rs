@@ -264,8 +264,8 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
 
 impl Batch {
     /// The next record in event-time order.
-    pub fn next(&mut self) -> anyhow::Result<Option<Item>> {
-        while let Some((stream, record)) = self.sorted.next()? {
+    pub fn next_item(&mut self) -> anyhow::Result<Option<Item>> {
+        while let Some((stream, record)) = self.sorted.next_record()? {
             let Some(Some(origin)) = self.origins.get(stream as usize) else { continue };
             let part = match &record {
                 Record::Line { part, .. } | Record::Worked { part, .. } => *part as usize,

@@ -186,7 +186,7 @@ impl Sorted {
     }
 
     /// The next record with its stream.
-    pub fn next(&mut self) -> anyhow::Result<Option<(u32, Record)>> {
+    pub fn next_record(&mut self) -> anyhow::Result<Option<(u32, Record)>> {
         let Some(Reverse((key, run))) = self.heap.pop() else { return Ok(None) };
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
@@ -412,7 +412,7 @@ mod tests {
         let runs = sorter.runs.len();
         let mut sorted = Sorted::of(vec![sorter]);
         let mut all = Vec::new();
-        while let Some(next) = sorted.next().expect("readable") {
+        while let Some(next) = sorted.next_record().expect("readable") {
             all.push(next);
         }
         (all, runs)

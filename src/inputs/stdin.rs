@@ -77,7 +77,7 @@ impl Stdin {
     /// come: an archive or a document must be read whole.
     pub fn is_lines(&mut self) -> bool {
         while self.ahead.len() < sniff::HEAD_MAX {
-            match self.hear() {
+            match self.listen() {
                 Heard::Bytes(bytes) => self.ahead.extend_from_slice(&bytes),
                 Heard::Pause(_) if self.ahead.is_empty() => {}
                 Heard::Pause(_) | Heard::End => break,
@@ -98,17 +98,17 @@ impl Stdin {
     }
 
     /// What comes next.
-    pub fn next(&mut self) -> Heard {
+    pub fn hear(&mut self) -> Heard {
         if !self.ahead.is_empty() {
             return Heard::Bytes(std::mem::take(&mut self.ahead));
         }
         match self.failed.take() {
             Some(error) => Heard::Failed(error),
-            None => self.hear(),
+            None => self.listen(),
         }
     }
 
-    fn hear(&mut self) -> Heard {
+    fn listen(&mut self) -> Heard {
         if self.stopped.load(Ordering::Relaxed) {
             return Heard::End;
         }
@@ -128,7 +128,7 @@ impl Stdin {
 impl Read for Stdin {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.ahead.is_empty() {
-            match self.next() {
+            match self.hear() {
                 Heard::Bytes(bytes) => self.ahead = bytes,
                 Heard::Pause(_) => {}
                 Heard::End => return Ok(0),
