@@ -375,6 +375,9 @@ const BEGIN_MAX: usize = 12;
 /// Shortest begin that tells messages apart.
 const BEGIN_MIN: usize = 4;
 
+/// Begins shared with what busy istiods print most, and what those that matter hold besides.
+const ALSO_NEEDED: [(&[u8], &[u8]); 1] = [(b"Push debounc", b" for config Secret/")];
+
 static MESSAGES: LazyLock<Messages> = LazyLock::new(|| Messages::of(signatures()));
 
 impl Messages {
@@ -436,8 +439,14 @@ impl Messages {
     fn is_begun(&self, text: &[u8]) -> bool {
         let behind = self.begins.partition_point(|begin| &**begin <= text);
         let nearest = self.begins[..behind].iter().rev();
-        nearest.take_while(|begin| begin[..4] == text[..4]).any(|begin| text.starts_with(begin))
+        let mut alike = nearest.take_while(|begin| begin[..4] == text[..4]);
+        alike.any(|begin| text.starts_with(begin) && has_what_is_also_needed(begin, text))
     }
+}
+
+fn has_what_is_also_needed(begin: &[u8], text: &[u8]) -> bool {
+    let also = ALSO_NEEDED.iter().find(|(known, _)| *known == begin);
+    also.is_none_or(|(_, needed)| memmem::find(text, needed).is_some())
 }
 
 fn slot(text: &[u8]) -> usize {
