@@ -28,4 +28,4 @@ mod about;
 mod parse;
 
 pub use about::{connection_things, request_things, way_to};
-pub use parse::{parse, signatures};
+pub use parse::{parse, signatures, time_of};

@@ -6,6 +6,7 @@ use crate::signature::{Said, Signature};
 use std::sync::Arc;
 
 use crate::origin::{Origin, SharedOrigin};
+use crate::time::{self, Time};
 use crate::{access, agent, cni, command, envoy, hand, istiod, kube, table, ztunnel};
 
 /// Reads a line. A line no signature knows is `Fact::Opaque` and keeps its own time.
@@ -47,6 +48,16 @@ fn origin(line: &Line) -> SharedOrigin {
             Arc::new(Origin { cluster: context.into(), ..Origin::clone(&line.origin) })
         }
         _ => line.origin.clone(),
+    }
+}
+
+/// The time of the event that [`parse`] reads from a line, without reading more of it than that takes.
+pub fn time_of(line: &Line) -> Option<Time> {
+    let is_plain = line.header.is_none() && line.command.is_none();
+    match time::rfc3339(line.text.as_bytes()) {
+        // The console form of istiod, the agent, Envoy and ztunnel: no other reader takes such a line.
+        Some((at, used)) if is_plain && line.text.as_bytes().get(used) == Some(&b'\t') => Some(at),
+        _ => parse(line).at,
     }
 }
 
@@ -148,6 +159,23 @@ pub(crate) fn template(message: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_time_alone_is_that_of_the_event() {
+        for example in signatures().flat_map(|signature| signature.examples) {
+            let line = Line {
+                origin: Default::default(),
+                seq: 0,
+                number: 1,
+                lines: 1,
+                outer_at: Some(Time::from_unix(1)),
+                command: None,
+                header: None,
+                text: (*example).into(),
+            };
+            assert_eq!(time_of(&line), parse(&line).at, "{example}");
+        }
+    }
 
     #[test]
     fn every_signature_reads_its_own_examples() {

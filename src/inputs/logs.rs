@@ -246,7 +246,7 @@ impl Log {
 /// The time of a record.
 pub(super) fn time_of(framed: &Framed) -> Option<Time> {
     match framed {
-        Framed::Line(line) => meshwhy_parsers::parse(line).at,
+        Framed::Line(line) => meshwhy_parsers::time_of(line),
         Framed::Worked { at, .. } => *at,
     }
 }
