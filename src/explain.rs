@@ -79,16 +79,7 @@ pub fn line(text: &str, width: usize) -> anyhow::Result<String> {
     framer.finish(&mut take);
     if records.is_empty() && !text.trim().is_empty() {
         // Told apart as the header of a table, a command or the like: then it is explained as it stands.
-        records.push(Line {
-            origin: Arc::new(Origin::new("", "pasted line")),
-            seq: 0,
-            number: 1,
-            lines: 1,
-            outer_at: None,
-            command: None,
-            header: None,
-            text: text.trim().into(),
-        });
+        records.push(Line::alone(Origin::new("", "pasted line"), text.trim()));
     }
     if records.is_empty() {
         bail!(

@@ -423,16 +423,7 @@ negative = ["payment eu answered"]
 "#;
 
     fn line(text: &str) -> Line {
-        Line {
-            origin: Arc::new(Origin::default()),
-            seq: 0,
-            number: 1,
-            lines: 1,
-            outer_at: None,
-            command: None,
-            header: None,
-            text: text.into(),
-        }
+        Line::alone(Origin::default(), text)
     }
 
     fn error_of(from: &str, to: &str) -> String {

@@ -802,17 +802,6 @@ mod tests {
     }
 
     #[test]
-    fn every_example_is_read_by_its_own_row_and_no_earlier_one() {
-        for signature in SIGNATURES {
-            for example in signature.examples {
-                let (said, _) = header::read(example, None);
-                let first = SIGNATURES.iter().find(|other| (other.read)(&said).is_ok()).map(|other| other.name);
-                assert_eq!(first, Some(signature.name), "{example}");
-            }
-        }
-    }
-
-    #[test]
     fn a_stream_closed_without_words_ended_as_planned() {
         for line in [
             "2021-04-06T10:49:31.709949Z\twarning\tenvoy config\tStreamAggregatedResources gRPC config stream closed: 0,",

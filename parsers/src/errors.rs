@@ -130,6 +130,22 @@ pub enum What {
     Other,
 }
 
+impl What {
+    /// Whether the other end was never reached: its name did not resolve, or nothing answered at its address.
+    pub fn is_unreached(&self) -> bool {
+        matches!(
+            self,
+            What::TimedOut
+                | What::Refused
+                | What::NoRoute
+                | What::NetworkUnreachable
+                | What::HandshakeTimedOut
+                | What::NameUnknown(_)
+                | What::NameLookupFailed(_)
+        )
+    }
+}
+
 /// How many layers of an error are peeled.
 const LAYERS_MAX: usize = 24;
 

@@ -36,6 +36,22 @@ pub struct Line {
     pub text: Text,
 }
 
+impl Line {
+    /// A record that stands alone: the first of its origin, with nothing around it.
+    pub fn alone(origin: Origin, text: &str) -> Line {
+        Line {
+            origin: Arc::new(origin),
+            seq: 0,
+            number: 1,
+            lines: 1,
+            outer_at: None,
+            command: None,
+            header: None,
+            text: text.into(),
+        }
+    }
+}
+
 /// What arrives from a source.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Arrival<T> {

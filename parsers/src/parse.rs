@@ -159,31 +159,38 @@ pub(crate) fn template(message: &str) -> Box<str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::origin::Origin;
 
     #[test]
     fn the_time_alone_is_that_of_the_event() {
         for example in signatures().flat_map(|signature| signature.examples) {
-            let line = Line {
-                origin: Default::default(),
-                seq: 0,
-                number: 1,
-                lines: 1,
-                outer_at: Some(Time::from_unix(1)),
-                command: None,
-                header: None,
-                text: (*example).into(),
-            };
+            let line = Line { outer_at: Some(Time::from_unix(1)), ..Line::alone(Origin::default(), example) };
             assert_eq!(time_of(&line), parse(&line).at, "{example}");
         }
     }
 
     #[test]
-    fn every_signature_reads_its_own_examples() {
+    fn every_example_is_read_by_its_own_signature_and_no_earlier_one() {
         for signature in signatures() {
             assert!(!signature.examples.is_empty(), "{} has no example", signature.name);
             for example in signature.examples {
-                let (said, _) = header::read(example, None);
-                assert!((signature.read)(&said).is_ok(), "{} does not read: {example}", signature.name);
+                let event = parse(&Line::alone(Origin::default(), example));
+                assert_eq!(event.signature, Some(signature.name), "{example}");
+            }
+        }
+    }
+
+    #[test]
+    fn cut_and_mutated_examples_are_read_without_panic() {
+        for example in signatures().flat_map(|signature| signature.examples) {
+            for at in 0..example.len() {
+                let cut = &example[..example.floor_char_boundary(at)];
+                let mut bytes = example.as_bytes().to_vec();
+                bytes[at] = [b'"', b':', b' ', 0xc3][at % 4];
+                for text in [cut, &String::from_utf8_lossy(&bytes)] {
+                    let event = parse(&Line::alone(Origin::default(), text));
+                    assert_eq!(&*event.text, text, "a line is kept as it stands");
+                }
             }
         }
     }

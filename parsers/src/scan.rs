@@ -6,7 +6,7 @@
 //! the beginnings are taken from the signatures' own examples, so every variant that a signature reads needs an example.
 
 use std::borrow::Cow;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use memchr::{memchr, memmem, memrchr};
@@ -482,16 +482,7 @@ fn is_useful_information(example: &str) -> bool {
 }
 
 fn read(text: &str) -> Event {
-    parse(&Line {
-        origin: Arc::new(Origin::default()),
-        seq: 0,
-        number: 1,
-        lines: 1,
-        outer_at: None,
-        command: None,
-        header: None,
-        text: text.into(),
-    })
+    parse(&Line::alone(Origin::default(), text))
 }
 
 /// An example's message as it stands in a line.

@@ -417,21 +417,15 @@ fn fraction(cell: &str) -> Option<(u32, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use super::*;
     use crate::origin::Origin;
 
     fn read(command: &str, header: &str, text: &str) -> Fact {
         let line = Line {
-            origin: Arc::new(Origin::new("c", "f")),
-            seq: 0,
-            number: 1,
-            lines: 1,
-            outer_at: None,
             command: (!command.is_empty()).then(|| command.into()),
             header: Some(header.into()),
-            text: text.into(),
+            ..Line::alone(Origin::new("c", "f"), text)
         };
         row(&line).unwrap_or(Fact::Known)
     }

@@ -670,7 +670,7 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "2026-03-02T07:10:46.833156Z\twarn\tdrain:proxy{wl=shop/cart-7d9c-x2}\tdrain duration expired with pending connections, forcefully shutting down\tcomponent=\"inbound\"",
         ],
-        read: known,
+        read: drain_expired,
     },
     Signature {
         name: "ztunnel-known",
@@ -757,6 +757,11 @@ const KNOWN: &[&str] = &[
     "tcp -> hbone",
     "hbone -> tcp",
 ];
+
+fn drain_expired<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let (rest, _) = tag("drain duration expired with pending connections").parse(&*said.message)?;
+    Ok((rest, Fact::Known))
+}
 
 fn known<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = &*said.message;

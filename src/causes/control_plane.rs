@@ -263,13 +263,7 @@ fn own_unreachable(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let place = home(view, event);
     let blip = view.repeats(event).is_none_or(|known| known.count < 3) && worked_before(view, event);
     let mut verdict = match fault.what {
-        What::TimedOut
-        | What::Refused
-        | What::NoRoute
-        | What::NetworkUnreachable
-        | What::HandshakeTimedOut
-        | What::NameUnknown(_)
-        | What::NameLookupFailed(_) => Verdict::certain(place),
+        ref what if what.is_unreached() => Verdict::certain(place),
         What::Cut
         | What::Unreachable
         | What::ServerUnavailable

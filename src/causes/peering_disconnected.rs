@@ -41,20 +41,10 @@ fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
     let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster);
     let other = peer_cluster(&peer.target);
     let subject = format!("{local} -> {other}");
-    let network = matches!(
-        fault.what,
-        What::TimedOut
-            | What::Refused
-            | What::NoRoute
-            | What::NetworkUnreachable
-            | What::HandshakeTimedOut
-            | What::NameUnknown(_)
-            | What::NameLookupFailed(_)
-    );
     // One cut stream is a restart; a link that stays cut is down.
     let count = view.repeats(trigger).map_or(1, |known| known.count);
     let verdict = match fault.what {
-        _ if network => Verdict::certain(&subject),
+        _ if fault.what.is_unreached() => Verdict::certain(&subject),
         What::Cut if count < 3 => Verdict::possible(&subject),
         _ => Verdict::likely(&subject),
     };

@@ -56,22 +56,16 @@ pub fn asked<'w>(view: &View<'w>, trigger: &'w Arc<Event>) -> Option<Asked<'w>> 
 
 /// Whether a reason comes from the way to the API server or from its answer, not from the kubeconfig itself.
 pub fn is_told_by_server(what: &What) -> bool {
-    matches!(
+    let refused = matches!(
         what,
-        What::TimedOut
-            | What::Refused
-            | What::NoRoute
-            | What::NetworkUnreachable
-            | What::HandshakeTimedOut
-            | What::NameUnknown(_)
-            | What::NameLookupFailed(_)
-            | What::Unauthorized
+        What::Unauthorized
             | What::Forbidden { .. }
             | What::UnknownAuthority
             | What::SameNameOtherKey
             | What::Expired
             | What::WrongName { .. }
-    )
+    );
+    refused || what.is_unreached()
 }
 
 /// Whether the cluster was taken away: its timer for the first sync still runs out.

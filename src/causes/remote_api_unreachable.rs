@@ -48,15 +48,8 @@ fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
         What::Refused if loopback => return Some(told(Verdict::certain(&subject), view, trigger, &asked).says(
             "the kubeconfig of {remote} names a loopback address ({address}): inside the istiod pod of {local} nothing answers there",
         )),
-        What::TimedOut
-        | What::Refused
-        | What::NoRoute
-        | What::NetworkUnreachable
-        | What::HandshakeTimedOut
-        | What::NameUnknown(_)
-        | What::NameLookupFailed(_)
-        | What::ViaProxy
-        | What::NotTls => Verdict::certain(&subject),
+        What::ViaProxy | What::NotTls => Verdict::certain(&subject),
+        ref what if what.is_unreached() => Verdict::certain(&subject),
         What::Cut | What::Unreachable | What::ServerUnavailable | What::ServerError | What::Status(_) | What::WrongProtocol => {
             Verdict::likely(&subject)
         }
