@@ -76,6 +76,10 @@ impl Sorter {
     /// Takes a record.
     pub fn push(&mut self, key: Key, record: &Record) -> anyhow::Result<()> {
         let begin = self.bytes.len();
+        // Doubling would take twice the memory that was asked for.
+        if self.bytes.capacity() - begin < GROWTH_BYTES / 2 {
+            self.bytes.reserve_exact(GROWTH_BYTES);
+        }
         self.bytes.extend_from_slice(&[0; FRAME_BYTES]);
         encode(key, record, &mut self.bytes);
         let length =
@@ -114,6 +118,8 @@ impl Sorter {
     }
 }
 
+/// By how much the memory for records grows.
+const GROWTH_BYTES: usize = 1 << 20;
 /// Bytes of a record's length in front of it.
 const FRAME_BYTES: usize = 4;
 /// What the buffers of all runs take together, as far as they do not get too small.
