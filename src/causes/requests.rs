@@ -178,6 +178,9 @@ impl<'a> Seen<'a> {
         if let Some(upstream) = &request.upstream {
             verdict = verdict.slot("upstream", upstream).token(upstream).token(&upstream.host);
             verdict = verdict.slot("addr", upstream).slot("host", &upstream.host).slot("port", upstream.port);
+        } else {
+            // A client's sentence about its call does not say where the call went.
+            verdict = verdict.slot("upstream", "the address called").slot("addr", "the address called");
         }
         if let Some(local) = &request.downstream_local {
             verdict = verdict.slot("local", local);

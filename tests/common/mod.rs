@@ -9,7 +9,7 @@ use std::thread;
 
 /// Whether every rule about samples must hold. While causes and samples land one by one, those that a half-built
 /// catalogue cannot keep are only told.
-pub const STRICT: bool = false;
+pub const STRICT: bool = true;
 
 /// A scenario with a known cause.
 #[derive(Clone, Debug, Default)]
