@@ -39,7 +39,7 @@ const ORIGINS_MAX: usize = 4_096;
 
 /// How much of a stream is one window: runs of successes end with it, and readers in parallel cut at its edge. Large enough
 /// that a healthy log gives few records, small enough for many cores.
-pub const WINDOW: u64 = 16 << 20;
+pub const WINDOW: u64 = 64 << 20;
 
 /// Shortest undated line that may be broken at a colon: headings and labels are shorter than what terminals wrap.
 const WRAPPED_MIN: usize = 60;
