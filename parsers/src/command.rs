@@ -5,6 +5,14 @@ pub fn context(command: &str) -> Option<&str> {
     option(command, &["--context", "--kube-context"])
 }
 
+/// What a shell loop puts in a variable's place, as a list: `for c in east west; do ... $c` gives `east, west`.
+pub fn looped(command: &str, variable: &str) -> Option<String> {
+    let (head, values) = command.trim_start().strip_prefix("for ")?.split_once(" in ")?;
+    let (values, _) = values.split_once(';')?;
+    let values: Vec<&str> = values.split_whitespace().map(bare).collect();
+    (head.trim() == variable && values.len() > 1).then(|| values.join(", "))
+}
+
 /// The namespace: `-n X`, `--namespace X`.
 pub fn namespace(command: &str) -> Option<&str> {
     option(command, &["-n", "--namespace"])
@@ -55,6 +63,14 @@ fn bare(word: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loop_over_clusters_names_them_all() {
+        let ran = "for c in east \"west\"; do kubectl --context $c get ns; done";
+        assert_eq!(looped(ran, "c").as_deref(), Some("east, west"));
+        assert_eq!(looped(ran, "d"), None);
+        assert_eq!(looped("kubectl --context c get ns", "c"), None);
+    }
 
     #[test]
     fn the_context_is_found_in_every_spelling() {

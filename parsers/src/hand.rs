@@ -383,7 +383,8 @@ pub fn answer(line: &Line) -> Option<Fact> {
         let is_root = ran.contains("root") || ran.contains("cacerts") || ran.contains("ca-cert");
         return is_root.then(|| {
             let cluster = command::context(ran).unwrap_or(&line.origin.cluster);
-            Fact::Trust(Trust::RootDigest { cluster: cluster.into(), digest: digest.into() })
+            let cluster = command::looped(ran, cluster).unwrap_or_else(|| cluster.to_string());
+            Fact::Trust(Trust::RootDigest { cluster: cluster.as_str().into(), digest: digest.into() })
         });
     }
     if ran.contains("http_code") {

@@ -142,7 +142,9 @@ pub enum ConnectionWhat {
 impl Connection {
     /// Whether the destination is a network gateway (`NetworkGateway/<network>/<address>/<port>`).
     pub fn to_gateway(&self) -> bool {
-        self.dst.workload.starts_with("NetworkGateway/")
+        // Only across networks the CONNECT names a service by its host name.
+        let names_service = || self.hbone.as_ref().is_some_and(|hbone| hbone.ip().is_none());
+        self.dst.workload.starts_with("NetworkGateway/") || (self.direction == Direction::Outbound && names_service())
     }
 
     /// The source as people name it: workload, else address.

@@ -70,7 +70,8 @@ pub static KUBE_API_UNREACHABLE: Cause = Cause {
     ],
     hits: &["own-api-server-down"],
     near_misses: &["remote-api-private-endpoint", "remote-api-restarted", "remote-api-ca-not-in-secret"],
-    rules: &[Rule::on(Kind::Remote, own_unreachable)],
+    // The client library's own line stands in front of the one that names the cluster.
+    rules: &[Rule::after(Kind::Remote, 2, own_unreachable)],
 };
 
 /// A vendor build without a licence.

@@ -39,7 +39,7 @@ pub static CAUSE: Cause = Cause {
         "gateway-pod-crashing",
         "tunnel-mtu-too-small",
     ],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::on(Kind::Request, request), Rule::Mesh(probes)],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request), Rule::Mesh(probes)],
 };
 
 /// Reads a ztunnel connect to a gateway that timed out.
@@ -150,6 +150,11 @@ pub fn request(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .as_ref()
             .is_some_and(|fault| matches!(fault.what, What::TimedOut | What::NoRoute | What::NetworkUnreachable));
     if !is_silent || !request.has(&Flag::UpstreamConnectionFailure) {
+        return None;
+    }
+    // A port that the gateway's Service does not offer needs no firewall to be silent.
+    let gateways = saved::gateways(view);
+    if gateways.iter().any(|gateway| gateway.address() == Some(&addr.host) && !gateway.offers(addr.port)) {
         return None;
     }
     let unready = saved::pods(view)

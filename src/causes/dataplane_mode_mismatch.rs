@@ -8,7 +8,7 @@ use meshwhy_parsers::event::{Addr, Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::tunnel;
+use super::{saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -28,6 +28,7 @@ pub static CAUSE: Cause = Cause {
     explains: &[
         ("eastwest-gateway-down", Within::Token),
         ("crossnetwork-port-blocked", Within::Token),
+        ("hbone-blocked", Within::Token),
         ("upstream-not-listening", Within::Token),
         ("upstream-connect-timeout", Within::Token),
     ],
@@ -71,8 +72,31 @@ fn no_tunnel_there(event: &Arc<Event>, connection: &Connection) -> Verdict {
 pub fn request(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Request(request) = &event.fact else { return None };
     let request: &Request = request;
-    let addr = request.upstream.as_ref().filter(|addr| addr.port == 15443 && request.is_failure())?;
-    other_mode(view, event, addr, 15443, 15008)
+    let addr = request.upstream.as_ref().filter(|_| request.is_failure())?;
+    match addr.port {
+        15443 => other_mode(view, event, addr, 15443, 15008),
+        15008 => ambient_gateway(view, event, addr),
+        _ => None,
+    }
+}
+
+/// A sidecar was sent to the HBONE port of an east-west gateway, which has no port for sidecars.
+fn ambient_gateway(view: &View<'_>, event: &Arc<Event>, addr: &Addr) -> Option<Verdict> {
+    let gateways = saved::gateways(view);
+    let gateway = gateways
+        .iter()
+        .find(|gateway| gateway.address() == Some(&addr.host) && gateway.offers(15008) && !gateway.offers(15443))?;
+    Some(
+        Verdict::likely(&format!("gateway at {}", addr.host))
+            .says("a sidecar is sent to {addr} on port {has}: that gateway serves ambient only, port {port} for sidecars is not there")
+            .because(event, "a sidecar dials the gateway's HBONE port")
+            .because(gateway.event, "the gateway's Service offers no port for sidecars")
+            .slot("addr", &addr.host)
+            .slot("port", 15443)
+            .slot("has", 15008)
+            .token(&addr.host)
+            .token(addr),
+    )
 }
 
 /// A Service with that external address has the other mode's port and not this one.

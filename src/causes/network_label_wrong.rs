@@ -270,6 +270,11 @@ fn named_by_istiod(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             if starting && synced_later(view, event, cluster) {
                 return None;
             }
+            // Said once or twice and never again: the label was read a moment later.
+            let repeats = view.repeats(event);
+            if starting && repeats.is_some_and(|known| known.count == 1 || (known.count < 3 && view.stopped(known))) {
+                return None;
+            }
             let lasts = !starting || view.repeats(event).is_some_and(|known| known.count > 2 && !view.stopped(known));
             let verdict = if lasts { Verdict::certain(cluster) } else { Verdict::possible(cluster) };
             Some(
@@ -365,23 +370,63 @@ pub fn labels(view: &View<'_>) -> Vec<Verdict> {
             }
             verdicts.push(verdict);
         }
+        verdicts.extend(gateway_without_label(view, row, network, raw.as_ref()));
     }
     if verdicts.is_empty() {
-        verdicts.extend(pair_of_labels(&labels, raw.as_ref()));
+        verdicts.extend(pair_of_labels(view, &labels, raw.as_ref()));
     }
     verdicts
 }
 
+/// A gateway's Service that is shown with its labels and lacks the network's: istiod does not take it for a gateway.
+fn gateway_without_label(
+    view: &View<'_>,
+    row: &Arc<Event>,
+    network: &str,
+    raw: Option<&(&Arc<Event>, Addr)>,
+) -> Option<Verdict> {
+    let cluster = &*row.origin.cluster;
+    let (dial, addr) = raw.filter(|_| !network.is_empty())?;
+    let gateways = saved::gateways(view);
+    let mut here = gateways.iter().filter(|gateway| gateway.cluster() == cluster);
+    let bare = here.clone().find(|gateway| gateway.shows_labels() && gateway.network.is_empty())?;
+    if here.any(|gateway| !gateway.network.is_empty()) {
+        return None;
+    }
+    Some(
+        Verdict::likely(cluster)
+            .says("the gateway {gateway} of {own} carries no network label, so {other} has no gateway and its pods are dialled directly")
+            .slot("gateway", bare.name)
+            .slot("pair", cluster)
+            .slot("own", cluster)
+            .slot("other", network)
+            .slot("addr", addr)
+            .token(bare.name)
+            .token(&addr.host)
+            .because(dial, "a pod's own address was dialled, not a gateway")
+            .because(bare.event, "the gateway's Service lacks the label topology.istio.io/network")
+            .because(row, "while its cluster has a network of its own"),
+    )
+}
+
 /// Two clusters that carry one label, or one of them none.
-fn pair_of_labels(labels: &[(&Arc<Event>, &str)], raw: Option<&(&Arc<Event>, Addr)>) -> Option<Verdict> {
+fn pair_of_labels(
+    view: &View<'_>,
+    labels: &[(&Arc<Event>, &str)],
+    raw: Option<&(&Arc<Event>, Addr)>,
+) -> Option<Verdict> {
     let (first, network) = labels.first()?;
     let differs = |other: &&(&Arc<Event>, &str)| other.0.origin.cluster != first.origin.cluster;
     let (second, other) =
         labels.iter().filter(differs).find(|(_, other)| network.is_empty() || other.is_empty() || network == other)?;
     let pair = tunnel::pair(&first.origin.cluster, &second.origin.cluster);
     let one_missing = network.is_empty() != other.is_empty();
+    // One name and no gateway anywhere is a flat network as it is meant to be: its routes are at fault.
+    let flat =
+        !network.is_empty() && network == other && saved::gateways(view).is_empty() && !saved::held(view).is_empty();
     let verdict = match (one_missing, raw) {
         (true, Some(_)) => Verdict::certain(&pair),
+        (false, Some(_)) if flat => return None,
         (true, None) | (false, Some(_)) => Verdict::likely(&pair),
         // One flat network is a fine design where its addresses can be reached.
         (false, None) => return None,

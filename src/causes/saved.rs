@@ -30,6 +30,8 @@ pub(super) struct Gateway<'w> {
     pub(super) ports: &'w str,
     /// The network it is labelled with; empty where none is shown.
     pub(super) network: &'w str,
+    /// Its labels as printed; empty where the table has none.
+    labels: &'w str,
 }
 
 impl Gateway<'_> {
@@ -37,6 +39,11 @@ impl Gateway<'_> {
     pub(super) fn offers(&self, port: u16) -> bool {
         let number = |entry: &str| entry.trim().split([':', '/']).next().and_then(|port| port.parse::<u16>().ok());
         self.ports.split(',').any(|entry| number(entry) == Some(port))
+    }
+
+    /// Whether the table shows labels, so that a missing one is missing indeed.
+    pub(super) fn shows_labels(&self) -> bool {
+        self.labels.contains('=')
     }
 
     /// Its external address, where it has one.
@@ -56,7 +63,47 @@ pub(super) fn gateways<'w>(view: &View<'w>) -> Vec<Gateway<'w>> {
         State::Service { namespace, name, kind, external, ports, labels } if is_east_west(name, labels) => {
             let namespace: &str = if namespace.is_empty() { "istio-system" } else { namespace };
             let network = label(labels, NETWORK_LABEL).unwrap_or("");
-            Some(Gateway { event, namespace, name, kind, external, ports, network })
+            Some(Gateway { event, namespace, name, kind, external, ports, network, labels })
+        }
+        _ => None,
+    });
+    rows.collect()
+}
+
+/// A Service row of an application: those of gateways and of the system differ between clusters as they should.
+pub(super) struct Service<'w> {
+    /// The row.
+    pub(super) event: &'w Arc<Event>,
+    /// Namespace; empty where the table has none.
+    pub(super) namespace: &'w str,
+    /// Name.
+    pub(super) name: &'w str,
+    /// Its labels as printed; empty where the table has none.
+    pub(super) labels: &'w str,
+    ports: &'w str,
+}
+
+impl<'w> Service<'w> {
+    /// Whether the other row is the service of this name in another cluster.
+    pub(super) fn is_same_elsewhere(&self, other: &Service<'_>) -> bool {
+        self.name == other.name
+            && self.namespace == other.namespace
+            && self.event.origin.cluster != other.event.origin.cluster
+    }
+
+    /// The port numbers it offers.
+    pub(super) fn ports(&self) -> impl Iterator<Item = u16> + use<'w> {
+        self.ports.split(',').filter_map(|entry| entry.trim().split([':', '/']).next()?.parse().ok())
+    }
+}
+
+/// The Services of applications, as tables list them.
+pub(super) fn services<'w>(view: &View<'w>) -> Vec<Service<'w>> {
+    let rows = view.states().filter_map(|(event, state)| match state {
+        State::Service { namespace, name, kind, ports, labels, .. } => {
+            let of_system = namespace.starts_with("istio") || namespace.starts_with("kube-") || **name == *"kubernetes";
+            let of_gateway = is_east_west(name, labels) || &**kind == "LoadBalancer" || name.contains("gateway");
+            (!of_system && !of_gateway).then_some(Service { event, namespace, name, labels, ports })
         }
         _ => None,
     });

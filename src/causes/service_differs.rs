@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Fact, Kind, Network};
 
+use super::saved;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -20,8 +21,34 @@ pub static CAUSE: Cause = Cause {
     explains: &[("no-healthy-upstream", Within::Token), ("upstream-not-listening", Within::Token)],
     hits: &["service-ports-differ"],
     near_misses: &["network-without-gateway"],
-    rules: &[Rule::on(Kind::Network, judge_istiod)],
+    rules: &[Rule::on(Kind::Network, judge_istiod), Rule::Mesh(judge_tables)],
 };
+
+/// Service tables of two clusters that share a name and not one port.
+fn judge_tables(view: &View<'_>) -> Vec<Verdict> {
+    let services = saved::services(view);
+    let mut verdicts = Vec::new();
+    for (at, here) in services.iter().enumerate() {
+        let differs = |there: &&saved::Service<'_>| {
+            here.is_same_elsewhere(there)
+                && !here.ports().any(|port| there.ports().any(|other| other == port))
+                && there.ports().next().is_some()
+        };
+        let Some(there) = services.iter().skip(at + 1).find(differs).filter(|_| here.ports().next().is_some()) else {
+            continue;
+        };
+        let subject = format!("{}/{}", here.namespace, here.name);
+        verdicts.push(
+            Verdict::likely(&subject)
+                .slot("service", &subject)
+                .slot("name", here.name)
+                .token(here.name)
+                .because(here.event, "the Service in one cluster")
+                .because(there.event, "the Service of the same name in the other has none of its ports"),
+        );
+    }
+    verdicts
+}
 
 /// istiod: `ServiceInfo derived from Service/shop/web has mismatched ports`.
 fn judge_istiod(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

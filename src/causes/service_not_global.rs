@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::table::label;
 use meshwhy_parsers::ztunnel::{ConnectionWhat, Direction};
 
-use super::tunnel;
+use super::{saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict};
 use crate::engine::view::View;
 
@@ -25,8 +26,34 @@ pub static CAUSE: Cause = Cause {
     explains: &[],
     hits: &["gateway-does-not-know-service"],
     near_misses: &["gateway-refuses-15008", "ambient-application-refuses"],
-    rules: &[Rule::after(Kind::Connection, 5, connection)],
+    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::Mesh(labels)],
 };
+
+const GLOBAL: &str = "istio.io/global";
+
+/// Service tables with labels: one cluster offers the service to all, the other keeps it to itself.
+fn labels(view: &View<'_>) -> Vec<Verdict> {
+    let services = saved::services(view);
+    let mut verdicts = Vec::new();
+    for here in services.iter().filter(|service| label(service.labels, GLOBAL) == Some("true")) {
+        let kept = |there: &&saved::Service<'_>| {
+            here.is_same_elsewhere(there) && there.labels.contains('=') && label(there.labels, GLOBAL) != Some("true")
+        };
+        let Some(there) = services.iter().find(kept) else { continue };
+        let cluster = &there.event.origin.cluster;
+        verdicts.push(
+            Verdict::likely(&format!("{}/{}", here.namespace, here.name))
+                .says("{service} is global in one cluster, but in {network} it lacks the label istio.io/global=true: its endpoints there stay at home")
+                .slot("service", here.name)
+                .slot("network", cluster)
+                .token(here.name)
+                .cluster(cluster)
+                .because(there.event, "the Service carries labels, and not istio.io/global=true")
+                .because(here.event, "while the one of the same name elsewhere does"),
+        );
+    }
+    verdicts
+}
 
 /// Reads a gateway's answer to a ztunnel, and the far ztunnel's own line.
 pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::event::{Event, Fact, Kind, Remote, RemoteWhat};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
-use super::{tables, tunnel};
-use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use super::remote_api::is_removed;
+use super::{saved, tables, tunnel};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
 /// The cause.
@@ -25,14 +26,49 @@ pub static CAUSE: Cause = Cause {
     remedy: "Compare {addr} with the pods of its cluster. If it is gone: is istiod's link to that cluster up, are there \
              leftover WorkloadEntries? Restarting istiod hides the fault, it does not mend it.",
     verify: "kubectl get pods -A -o wide --field-selector status.podIP={host}",
-    explains: &[],
+    explains: &[("upstream-connect-timeout", Within::Token)],
     hits: &["ambient-pod-gone", "ambient-address-reused"],
     near_misses: &["hbone-port-blocked", "ambient-wrong-interface", "ambient-same-network-name"],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "stale workload")),
         Rule::after(Kind::Connection, 5, connection),
+        Rule::Mesh(removals_unfinished),
     ],
 };
+
+fn removals_unfinished(view: &View<'_>) -> Vec<Verdict> {
+    view.known(Kind::Remote).filter_map(|known| removal_unfinished(view, &known.first)).collect()
+}
+
+/// istiod removed a cluster and could not take its services away.
+fn removal_unfinished(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Remote(Remote { cluster, what: RemoteWhat::CleanupFailed, .. }) = &event.fact else { return None };
+    if !is_removed(view, event, cluster) {
+        return None;
+    }
+    let held = saved::held(view);
+    let dial = saved::failed_dials(view).into_iter().find(|(_, addr)| held.iter().any(|held| held.addr == addr));
+    let mut verdict = match &dial {
+        Some((call, addr)) => Verdict::likely(cluster)
+            .because(*call, "an address that the proxy still holds does not answer")
+            .slot("addr", addr)
+            .slot("host", &addr.host)
+            .token(&addr.host)
+            .token(addr),
+        None => Verdict::possible(cluster)
+            .slot("addr", "its addresses")
+            .slot("host", "<address>")
+            .settle_by("istioctl proxy-config endpoint <pod> (look for addresses of the removed cluster)"),
+    };
+    verdict = verdict.because(event, "istiod could not take the removed cluster's services away");
+    Some(
+        verdict
+            .says("endpoints of the removed cluster {to} stay in the proxies: {addr} is still called")
+            .slot("to", &**cluster)
+            .token(cluster)
+            .cluster(cluster),
+    )
+}
 
 /// Reads a failed ztunnel connection.
 pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

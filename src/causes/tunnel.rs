@@ -99,10 +99,13 @@ pub fn source(connection: &Connection) -> String {
     }
 }
 
-/// Network and address of a `NetworkGateway/<network>/<address>/<port>`.
+/// Network and address of a `NetworkGateway/<network>/<address>/<port>`, or of a gateway known by what it is asked for.
 pub fn gateway(connection: &Connection) -> Option<(&str, &str)> {
-    let mut parts = connection.dst.workload.strip_prefix("NetworkGateway/")?.split('/');
-    Some((parts.next()?, parts.next()?))
+    if let Some(named) = connection.dst.workload.strip_prefix("NetworkGateway/") {
+        let mut parts = named.split('/');
+        return Some((parts.next()?, parts.next()?));
+    }
+    connection.to_gateway().then(|| ("another network", dialled(connection)))
 }
 
 /// How a finding names a gateway, so that all lines about it agree.

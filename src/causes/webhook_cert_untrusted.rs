@@ -1,5 +1,6 @@
 //! The API server reaches istiod's webhook, but does not accept its certificate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
@@ -72,6 +73,18 @@ fn patch_failed(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 /// How many handshakes a caller must refuse before it is taken for the API server: a scanner tries a few times.
 const REFUSALS_MIN: u64 = 3;
 
+/// Whether the caller has a public address: an API server calls its webhooks from inside, a scanner from anywhere.
+fn is_from_outside(event: &Event) -> bool {
+    let Fact::Webhook(Webhook::ServerHandshake { peer, .. }) = &event.fact else { return false };
+    match peer.ip() {
+        Some(IpAddr::V4(ip)) => {
+            let carrier_grade = ip.octets()[0] == 100 && (64..128).contains(&ip.octets()[1]);
+            !(ip.is_private() || ip.is_loopback() || ip.is_link_local() || carrier_grade)
+        }
+        _ => false,
+    }
+}
+
 /// A Go client that refuses istiod's certificate again and again, and no injection that worked afterwards.
 fn refused_at_istiod(view: &View<'_>) -> Vec<Verdict> {
     let refusals: Vec<_> = view
@@ -83,7 +96,8 @@ fn refused_at_istiod(view: &View<'_>) -> Vec<Verdict> {
         .collect();
     let worked = view.known(Kind::Webhook).filter(|known| matches!(known.first.fact, Fact::Webhook(Webhook::Injected)));
     let worked_last = worked.map(|known| known.last_ordinal).max().unwrap_or(0);
-    let after: Vec<_> = refusals.iter().filter(|known| known.last_ordinal > worked_last).collect();
+    let after: Vec<_> =
+        refusals.iter().filter(|known| known.last_ordinal > worked_last && !is_from_outside(&known.first)).collect();
     let count: u64 = after.iter().map(|known| known.count).sum();
     let Some(first) = after.first().filter(|_| count >= REFUSALS_MIN) else { return Vec::new() };
     vec![

@@ -9,8 +9,8 @@ use meshwhy_parsers::time::Time;
 
 use super::world::{Known, World};
 
-/// client-go repeats a failing list or watch after at most 30 s, and each attempt may hang for 30 s.
-const REPEATED_WITHIN: Duration = Duration::from_secs(120);
+/// client-go repeats a failing list or watch after at most 60 s, jitter included, and each attempt may hang for 30 s.
+const REPEATED_WITHIN: Duration = Duration::from_secs(95);
 
 /// The world as a cause sees it. Of lines it shows what was said so far; documents are always visible.
 pub struct View<'w> {
@@ -106,7 +106,19 @@ impl<'w> View<'w> {
     pub fn is_own(&self, event: &Event, cluster: &str) -> bool {
         // Without `CLUSTER_ID` an istiod calls its own cluster `Kubernetes`.
         let by_default = || cluster == "Kubernetes" || self.is_where_leases_are(event, cluster);
-        cluster.is_empty() || self.own_id(event).map_or_else(by_default, |own| own == cluster)
+        cluster.is_empty()
+            || (self.own_id(event).map_or_else(by_default, |own| own == cluster)
+                && !self.is_taken_up(&event.origin.file, cluster))
+    }
+
+    /// Whether this istiod took up a remote secret for the cluster: one for its own cluster it leaves aside.
+    fn is_taken_up(&self, file: &str, cluster: &str) -> bool {
+        self.events(Kind::Remote).any(|said| match &said.fact {
+            Fact::Remote(Remote { cluster: of, what: RemoteWhat::Added | RemoteWhat::Updated, .. }) => {
+                **of == *cluster && *said.origin.file == *file
+            }
+            _ => false,
+        })
     }
 
     /// Whether istiod's leases, which lie in its own cluster, fail at the same address as the lists of this one.
