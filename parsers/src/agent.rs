@@ -849,6 +849,13 @@ fn app_probe_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn chatter<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     const BEGINS: &[&str] = &[
         "ADS: new connection for node:",
+        // Rules of an earlier run are removed first; there mostly are none.
+        "Failed to execute: iptables -t nat -D ",
+        "Failed to execute: iptables -t nat -F ",
+        "Failed to execute: iptables -t nat -X ",
+        "Failed to execute: iptables -t mangle -D ",
+        "Failed to execute: iptables -t mangle -F ",
+        "Failed to execute: iptables -t mangle -X ",
         "Agent already drained",
         "Agent has successfully terminated",
         "Aborted all epochs",
@@ -996,11 +1003,8 @@ mod tests {
 
     #[test]
     fn deleting_a_rule_that_is_not_there_is_no_failure() {
-        let (said, _) = header::read(
-            "2023-11-01T01:27:02.836001Z\terror\tFailed to execute: iptables -t nat -D PREROUTING -p tcp -j ISTIO_INBOUND, exit status 1",
-            None,
-        );
-        assert!(SIGNATURES.iter().all(|signature| (signature.read)(&said).is_err()));
+        let line = "2023-11-01T01:27:02.836001Z\terror\tFailed to execute: iptables -t nat -D PREROUTING -p tcp -j ISTIO_INBOUND, exit status 1";
+        assert_eq!(said(line), Fact::Known);
     }
 
     #[test]

@@ -129,10 +129,11 @@ fn namespace(connection: &Connection) -> &str {
 }
 
 fn named(verdict: Verdict, connection: &Connection) -> Verdict {
+    let (to, addr) = (tunnel::destination(connection), tunnel::dialled_port(connection));
     verdict
-        .slot("to", tunnel::destination(connection))
-        .slot("addr", tunnel::dialled_port(connection))
+        .slot("to", if to == addr { "a pod of unknown name" } else { &to })
+        .slot("addr", addr)
         .slot("namespace", namespace(connection))
         .token(tunnel::dialled(connection))
-        .token(tunnel::destination(connection))
+        .token(&to)
 }

@@ -432,7 +432,11 @@ fn pair_of_labels(
         (false, None) => return None,
     };
     let mut verdict = verdict
-        .says("the network labels of {pair} do not tell the clusters apart: {has} and {had}")
+        .says(if network == other {
+            "{own} and {other} carry one network label, {has}: it does not tell the clusters apart"
+        } else {
+            "the network labels of {pair} do not tell the clusters apart: {has} and {had}"
+        })
         .slot("pair", &pair)
         .slot("own", &first.origin.cluster)
         .slot("other", &second.origin.cluster)

@@ -13,7 +13,7 @@ use crate::engine::view::View;
 pub static CAUSE: Cause = Cause {
     slug: "remote-api-forbidden",
     severity: Severity::Critical,
-    summary: "The API server of {remote} knows the account that istiod of {local} uses ({user}) but does not let it read {resource}",
+    summary: "the API server of {remote} knows the account that istiod of {local} uses ({user}) but does not let it read {resource}",
     mechanism: "istiod reads a remote cluster as a service account of that cluster, which needs the reader cluster role. Where the role or its \
                 binding is missing, or was bound in another namespace or cut down, every list is answered 403. The credential itself is good, so a new \
                 token changes nothing. As long as one type cannot be listed, the cluster does not sync, even if all the others can.",

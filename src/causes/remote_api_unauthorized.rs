@@ -13,13 +13,13 @@ use crate::engine::view::View;
 pub static CAUSE: Cause = Cause {
     slug: "remote-api-unauthorized",
     severity: Severity::Critical,
-    summary: "The API server of {remote} refuses the credential that istiod of {local} holds: {reason}",
+    summary: "the API server of {remote} refuses the credential that istiod of {local} holds: {reason}",
     mechanism: "A remote secret carries a token of a service account in the remote cluster. When the account is recreated, the token expires or is \
                 revoked, or the secret is copied from another cluster, the API server answers 401 to every list and watch. istiod never \
                 gives up and keeps the endpoints it knew; istioctl remote-clusters goes on saying `synced`, because that word \
                 only tells that the first listing once succeeded. It is easily taken for a network fault or for a mesh \
                 certificate fault, though neither plays a part.",
-    remedy: "Renew the secret {secret} in {local}: istioctl create-remote-secret --context <{remote}> --name {remote}, and apply it. First check that the token in it is one of {remote} and not expired.",
+    remedy: "Renew the secret {secret} in {local}: istioctl create-remote-secret --context <context of {remote}> --name {remote}, and apply it. First check that the token in it is one of {remote} and not expired.",
     verify: "istioctl remote-clusters --context {local}",
     explains: &[
         ("remote-cluster-dark", Within::Token),

@@ -414,7 +414,7 @@ impl Engine {
                         && said.explained_by == finding.explained_by
                         && said.explains == finding.explains;
                     match (said.stage, finding.stage) {
-                        (Stage::Resolved, Stage::Resolved) if same => {}
+                        (Stage::Resolved, Stage::Resolved) => {}
                         (Stage::Opened | Stage::Updated, Stage::Opened | Stage::Updated) if same => {}
                         (_, Stage::Resolved) => self.out.push_back(last),
                         (Stage::Resolved, _) => {
