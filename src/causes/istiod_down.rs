@@ -113,6 +113,10 @@ fn judge_webhook(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (name, _, fault) = super::webhook_unreachable::istio_call(event)?;
     let cluster = control_link::cluster_of(event);
     let verdict = if fault.text.contains("no endpoints available") {
+        // A cluster that another one's istiod serves has no istiod to be down.
+        if control_link::is_remote(view, &event.origin.cluster) {
+            return None;
+        }
         Verdict::likely(cluster).because(event, "the API server finds no ready istiod behind the webhook's Service")
     } else {
         let refused = fault.address.as_ref().filter(|_| fault.what == What::Refused)?;

@@ -34,8 +34,26 @@ pub static CAUSE: Cause = Cause {
         Rule::Mesh(tables::control_plane_service),
         Rule::after(Kind::Stream, 5, judge_link),
         Rule::after(Kind::Certificate, 5, judge_link),
+        Rule::after(Kind::Webhook, 5, judge_webhook),
     ],
 };
+
+/// The API server of a cluster without a control plane finds nothing behind the injector's Service.
+fn judge_webhook(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (name, _, fault) = super::webhook_unreachable::istio_call(event)?;
+    let cluster = &*event.origin.cluster;
+    if !fault.text.contains("no endpoints available") || !control_link::is_remote(view, cluster) {
+        return None;
+    }
+    Some(
+        Verdict::likely(cluster)
+            .slot("cluster", cluster)
+            .slot("reason", "the injector's Service has no endpoint")
+            .token(name)
+            .because(event, "the API server finds no endpoint behind the webhook's Service")
+            .settle_by("kubectl -n istio-system get service,endpoints istiod istio-sidecar-injector"),
+    )
+}
 
 fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let (_, fault) = control_link::failure(event)?;
