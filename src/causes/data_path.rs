@@ -154,7 +154,12 @@ pub static UPSTREAM_CONNECT_TIMEOUT: Cause = Cause {
     verify: "kubectl exec deploy/<caller> -c istio-proxy -- curl -v --connect-timeout 5 telnet://{upstream}",
     explains: &[("app-error", Within::Token), ("outlier-ejected", Within::Token)],
     hits: &["external-host-does-not-answer"],
-    near_misses: &["gateway-port-times-out", "slow-answer", "default-deny-drops-mesh-port"],
+    near_misses: &[
+        "gateway-port-times-out",
+        "slow-answer",
+        "default-deny-drops-mesh-port",
+        "removed-cluster-stays-in-proxies",
+    ],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, connect_timeout)),
         Rule::Mesh(|view| requests::judge_sentences(view, connect_timeout)),

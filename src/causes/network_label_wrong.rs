@@ -373,7 +373,7 @@ pub fn labels(view: &View<'_>) -> Vec<Verdict> {
         verdicts.extend(gateway_without_label(view, row, network, raw.as_ref()));
     }
     if verdicts.is_empty() {
-        verdicts.extend(pair_of_labels(view, &labels, raw.as_ref()));
+        verdicts.extend(pair_of_labels(&labels, raw.as_ref()));
     }
     verdicts
 }
@@ -410,23 +410,15 @@ fn gateway_without_label(
 }
 
 /// Two clusters that carry one label, or one of them none.
-fn pair_of_labels(
-    view: &View<'_>,
-    labels: &[(&Arc<Event>, &str)],
-    raw: Option<&(&Arc<Event>, Addr)>,
-) -> Option<Verdict> {
+fn pair_of_labels(labels: &[(&Arc<Event>, &str)], raw: Option<&(&Arc<Event>, Addr)>) -> Option<Verdict> {
     let (first, network) = labels.first()?;
     let differs = |other: &&(&Arc<Event>, &str)| other.0.origin.cluster != first.origin.cluster;
     let (second, other) =
         labels.iter().filter(differs).find(|(_, other)| network.is_empty() || other.is_empty() || network == other)?;
     let pair = tunnel::pair(&first.origin.cluster, &second.origin.cluster);
     let one_missing = network.is_empty() != other.is_empty();
-    // One name and no gateway anywhere is a flat network as it is meant to be: its routes are at fault.
-    let flat =
-        !network.is_empty() && network == other && saved::gateways(view).is_empty() && !saved::held(view).is_empty();
     let verdict = match (one_missing, raw) {
         (true, Some(_)) => Verdict::certain(&pair),
-        (false, Some(_)) if flat => return None,
         (true, None) | (false, Some(_)) => Verdict::likely(&pair),
         // One flat network is a fine design where its addresses can be reached.
         (false, None) => return None,

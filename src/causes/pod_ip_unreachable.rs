@@ -109,8 +109,7 @@ pub fn one_label(view: &View<'_>) -> Vec<Verdict> {
     let Some((event, addr)) = dial else { return Vec::new() };
     let pair = tunnel::pair(&first.origin.cluster, &second.origin.cluster);
     let gateway = saved::gateways(view).into_iter().next();
-    let flat = gateway.is_none() && !network.is_empty();
-    let verdict = if flat { Verdict::likely(&pair) } else { Verdict::possible(&pair) };
+    let verdict = Verdict::possible(&pair);
     let verdict = match gateway {
         Some(gateway) => verdict.against(gateway.event, "a gateway is set up, which one network does not need"),
         None => verdict,

@@ -27,7 +27,7 @@ pub static CAUSE: Cause = Cause {
              leftover WorkloadEntries? Restarting istiod hides the fault, it does not mend it.",
     verify: "kubectl get pods -A -o wide --field-selector status.podIP={host}",
     explains: &[("upstream-connect-timeout", Within::Token)],
-    hits: &["ambient-pod-gone", "ambient-address-reused"],
+    hits: &["ambient-pod-gone", "ambient-address-reused", "removed-cluster-stays-in-proxies"],
     near_misses: &["hbone-port-blocked", "ambient-wrong-interface", "ambient-same-network-name"],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "stale workload")),
