@@ -1,5 +1,6 @@
 //! What an event means for the things it speaks of: which symptom it is, and what it proves to work.
 
+use crate::access;
 use crate::access::{ClusterName, Request};
 use crate::errors::What;
 use crate::event::{
@@ -125,7 +126,9 @@ pub(crate) fn about(event: &Event) -> About {
         },
         Fact::State(state) => match &**state {
             State::CallFailed { fault } => {
-                failed(Thing::named(&["call", &origin.file]), Thing::named(&[&format!("{:?}", fault.what)]))
+                // A status line and the body behind it say different things about one call.
+                let details = access::sentence(&fault.text).map(|request| request.details).unwrap_or_default();
+                failed(Thing::named(&["call", &origin.file]), Thing::named(&[&format!("{:?}", fault.what), &details]))
             }
             _ => About::default(),
         },

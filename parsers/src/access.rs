@@ -680,7 +680,12 @@ pub fn sentence(text: &str) -> Option<Request> {
     if let Some(request) = unconnected(text) {
         return Some(request);
     }
-    if text.contains("Empty reply from server") || text.contains("Connection reset by peer") {
+    if text.contains("alert certificate required") {
+        return transport("TLS error: 268436508:SSL routines:OPENSSL_internal:TLSV1_ALERT_CERTIFICATE_REQUIRED");
+    }
+    // A handshake that is cut says nothing of plain text.
+    let in_handshake = text.contains("SSL_connect");
+    if text.contains("Empty reply from server") || text.contains("Connection reset by peer") && !in_handshake {
         return Some(answered("upstream_reset_before_response_started{connection_termination}", 0));
     }
     None
@@ -721,7 +726,7 @@ pub fn read(text: &str) -> Option<(Option<Time>, Request)> {
     let text = text.trim();
     let (started, request) = match text.as_bytes().first()? {
         b'{' => json(text, 0)?,
-        _ => columns(text).or_else(|| fragment(text).map(|request| (None, request)))?,
+        _ => columns(text).or_else(|| fragment(text).map(|request| (None, request))).or_else(|| logfmt(text))?,
     };
     let ended = started.map(|at| request.duration.map_or(at, |duration| at.plus(duration)));
     Some((ended, request))
@@ -830,6 +835,12 @@ fn fragment(text: &str) -> Option<Request> {
     let (rest, code) = opt(terminated(status, space1)).parse(text).ok()?;
     let (rest, flags) = flags(rest).ok()?;
     let (_, columns) = many_m_n(1, COLUMNS_MAX, preceded(space1, column)).parse(rest).ok()?;
+    // Before 1.9 the quoted transport failure stood alone behind the flags.
+    let failure = columns.iter().take(2).find(|column| column.quoted && column.text.starts_with("TLS error: "));
+    if let Some(failure) = failure.filter(|_| flags.contains(&Flag::UpstreamConnectionFailure)) {
+        let transport = transport_fault(failure.text, "");
+        return Some(Request { code: code.unwrap_or(0), flags, transport, ..Request::default() });
+    }
     let details = columns.first().filter(|column| !column.quoted)?.text;
     let of_envoy = DETAILS.iter().any(|known| details.starts_with(known));
     if !of_envoy || flags.iter().any(|flag| matches!(flag, Flag::Other(_))) || flags.is_empty() && code.is_none() {
@@ -1041,8 +1052,8 @@ const NESTING_MAX: u32 = 3;
 
 /// A JSON line with Istio's default keys in any order, those of Envoy Gateway, or such an object inside another one.
 fn json(text: &str, depth: u32) -> Option<(Option<Time>, Request)> {
-    if depth > NESTING_MAX || memchr::memmem::find(text.as_bytes(), b"response_").is_none() && !text.contains("\"log\"")
-    {
+    let wraps = ["response_", "\"log\"", "\"textPayload\""];
+    if depth > NESTING_MAX || !wraps.iter().any(|key| memchr::memmem::find(text.as_bytes(), key.as_bytes()).is_some()) {
         return None;
     }
     let pairs = header::json_pairs(text)?;
@@ -1058,6 +1069,35 @@ fn json(text: &str, depth: u32) -> Option<(Option<Time>, Request)> {
             _ => columns(inner),
         };
     }
+    Some(named_fields(&pairs))
+}
+
+/// `response_code="503", response_flags="UF", ...`: the same keys without JSON, as log viewers print them.
+fn logfmt(text: &str) -> Option<(Option<Time>, Request)> {
+    let has = |key: &str| memchr::memmem::find(text.as_bytes(), key.as_bytes()).is_some();
+    if !has("response_flags=") || !has("response_code") {
+        return None;
+    }
+    let mut pairs = Vec::new();
+    let mut rest = text;
+    while let Some((key, tail)) = rest.split_once('=') {
+        let key = key.rsplit([' ', ',', '\t']).next().unwrap_or(key);
+        let (value, left) = match tail.strip_prefix('"') {
+            Some(inner) => inner.split_once('"').unwrap_or((inner, "")),
+            None => tail.split_at(tail.find([' ', ',', '\t']).unwrap_or(tail.len())),
+        };
+        pairs.push((Cow::Borrowed(key), Cow::Borrowed(value)));
+        rest = left;
+    }
+    Some(named_fields(&pairs))
+}
+
+/// A request told by Istio's keys, or by those of Envoy Gateway.
+fn named_fields(pairs: &[(Cow<'_, str>, Cow<'_, str>)]) -> (Option<Time>, Request) {
+    let value = |keys: &[&str]| -> &str {
+        let found = pairs.iter().find(|(key, _)| keys.contains(&&**key));
+        found.map_or("", |(_, value)| if value == "-" { "" } else { value })
+    };
     let text = |keys: &[&str]| -> Text { value(keys).into() };
     let addr = |keys: &[&str]| Addr::parse(value(keys));
     let flags = value(&["response_flags"]).split(',').map(str::trim).filter(|word| !word.is_empty());
@@ -1090,7 +1130,7 @@ fn json(text: &str, depth: u32) -> Option<(Option<Time>, Request)> {
     };
     set_upstream(&mut request, value(&["upstream_host"]));
     let started = time::rfc3339(value(&["start_time", "timestamp", "@timestamp"]).as_bytes()).map(|(at, _)| at);
-    Some((started, request))
+    (started, request)
 }
 
 #[cfg(test)]
@@ -1169,6 +1209,11 @@ mod tests {
         (
             r#"UF,URX upstream_reset_before_response_started{connection_termination} "envoy://connect_originate/10.0.0.1:8080""#,
             "   0 [UF,URX] upstream_reset_before_response_started{connection_termination} |  -> 10.0.0.1:8080 -  ",
+        ),
+        // keys of JSON without JSON
+        (
+            r#"authority="web" response_code="502", response_code_details="upstream_reset_before_response_started{protocol_error}", response_flags="UPE""#,
+            "   502 [UPE] upstream_reset_before_response_started{protocol_error} | web ->  -  ",
         ),
         // shortened by who pasted it
         (
@@ -1338,6 +1383,19 @@ mod tests {
         ] {
             assert_eq!(sign(middle), want, "{middle}");
         }
+    }
+
+    #[test]
+    fn a_fragment_without_details_keeps_its_transport_failure() {
+        let line = r#"503 UF,URX "-" "TLS error: 268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER""#;
+        let transport = read(line).and_then(|(_, request)| request.transport).map(|fault| fault.what);
+        assert_eq!(transport, Some(What::NotTls));
+    }
+
+    #[test]
+    fn a_cut_handshake_is_no_closed_connection() {
+        assert!(sentence("OpenSSL SSL_connect: Connection reset by peer in connection to web.test:443").is_none());
+        assert!(sentence("curl: (56) Recv failure: Connection reset by peer").is_some());
     }
 
     #[test]

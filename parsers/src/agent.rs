@@ -311,6 +311,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2025-03-11T09:14:16.170238Z\terror\twasm\terror in converting the wasm config to local: cannot fetch Wasm module shop.basic-auth: could not fetch Wasm OCI image: could not fetch manifest: Get \"https://registry.shop.test/v2/\": dial tcp 10.9.9.9:443: connect: connection refused. applying allow RBAC filter",
             "2022-05-01T09:00:00.170238Z\terror\twasm\tcannot fetch Wasm module https://store.shop.test/a.wasm: wasm module download failed, last error: wasm module download request failed: status code 404",
             "2022-05-01T09:00:00.170238Z\terror\twasm\tconvert the wasm config: cannot fetch Wasm module shop.basic-auth: missing image pulling secret",
+            "2023-06-01T09:00:00.170238Z\terror\twasm\tfailed to fetch Wasm module oci://registry.shop.test/auth:v2: could not fetch Wasm OCI image: unauthorized",
         ],
         read: wasm_failed,
     },
@@ -353,6 +354,7 @@ pub static SIGNATURES: &[Signature] = &[
             "iptables v1.8.4 (legacy): can't initialize iptables table `nat': Permission denied (you must be root)",
             "iptables-restore v1.6.1: iptables-restore: unable to initialize table 'nat'",
             "modprobe: FATAL: Module ip_tables not found in directory /lib/modules/5.15.0",
+            "iptables: Chain already exists.",
             "iptables v1.8.7 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)",
         ],
         read: iptables_failed,
@@ -738,6 +740,7 @@ fn wasm_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         "error in converting the wasm config to local: ",
         "convert the wasm config: ",
         "cannot fetch Wasm module ",
+        "failed to fetch Wasm module ",
         "wasm remote fetch ",
         "error in applying failopen rbac config: ",
         "fetched Wasm binary from ",
@@ -745,7 +748,7 @@ fn wasm_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     if !begins.iter().any(|words| message.starts_with(words)) {
         return refuse(message);
     }
-    let module = message.split_once("cannot fetch Wasm module ").map_or("", |(_, left)| left);
+    let module = message.split_once(" fetch Wasm module ").map_or("", |(_, left)| left);
     let module = module.split(": ").next().unwrap_or("");
     let config = Config { resource: module.into(), what: ConfigWhat::Wasm, reason: message.into() };
     Ok(("", Fact::Config(config)))
@@ -804,6 +807,7 @@ fn iptables_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         "Couldn't load match `",
         "you must be root",
         "iptables-restore: line ",
+        "iptables: Chain already exists",
     ];
     let failed =
         begins.iter().any(|words| message.starts_with(words)) || inside.iter().any(|words| message.contains(words));

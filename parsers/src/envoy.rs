@@ -271,6 +271,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: local_reply,
     },
     Signature {
+        name: "envoy-headers-refused",
+        printed_by: "envoyproxy/envoy: source/common/http/http1/codec_impl.cc, http2/codec_impl.cc",
+        versions: "all",
+        meaning: "Envoy refused headers that are too many or too big.",
+        points_to: &["header-limit-exceeded"],
+        examples: &[
+            "2025-03-11T09:14:16.133310Z\tdebug\tenvoy http\t[C12] dispatch error: headers size exceeds limit\tthread=25",
+            "2025-03-11T09:14:16.133310Z\tdebug\tenvoy client\t[C12] Error dispatching received data: headers count exceeds limit",
+        ],
+        read: headers_refused,
+    },
+    Signature {
         name: "envoy-dns-failed",
         printed_by: "envoyproxy/envoy: source/extensions/network/dns_resolver/cares",
         versions: "all",
@@ -735,6 +747,17 @@ fn local_reply<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         None => Fact::Known,
     };
     Ok(("", fact))
+}
+
+/// `dispatch error: headers size exceeds limit`
+fn headers_refused<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let text = message(said);
+    let of_codec = text.starts_with("dispatch error: ") || text.starts_with("Error dispatching received data: ");
+    let limit =
+        ["headers size exceeds limit", "headers count exceeds limit"].iter().find(|words| text.contains(*words));
+    let Some(limit) = limit.filter(|_| of_codec) else { return refuse(text) };
+    let details = if limit.contains("size") { "headers_too_large" } else { "too_many_headers" };
+    Ok(("", Fact::Request(Box::new(Request { code: 431, details: details.into(), ..Request::default() }))))
 }
 
 /// `dns resolution for <host> failed with c-ares status 12`, `DNS resolution failed for <host> ...`

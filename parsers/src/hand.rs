@@ -642,6 +642,8 @@ fn curl_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         failed.what =
             if tail.contains("SSL_ERROR_SYSCALL") || tail.contains("reset by peer") { What::Cut } else { failed.what };
         failed.address = host.or(failed.address);
+        // The words in front tell a handshake from a call.
+        failed.text = text.into();
         return failed_call(failed);
     }
     let (reason, code) = preceded((opt(tag("* ")), tag("curl: (")), terminated(u32, tag(") "))).parse(text)?;

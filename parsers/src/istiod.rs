@@ -11,7 +11,7 @@ use nom::{IResult, Parser};
 use crate::errors::{self, What};
 use crate::event::{
     Addr, Certificate, CertificateWhat, ClientRefused, Config, ConfigWhat, Fact, Level, Nack, Network, Peer, PeerWhat,
-    Process, Push, RefusedWhy, Remote, RemoteWhat, Side, Stream, StreamWhat, Text, Trust, Webhook,
+    Policy, PolicyWhat, Process, Push, RefusedWhy, Remote, RemoteWhat, Side, Stream, StreamWhat, Text, Trust, Webhook,
 };
 use crate::signature::{Said, Signature, refuse};
 use crate::time;
@@ -597,6 +597,19 @@ pub static SIGNATURES: &[Signature] = &[
             "2026-03-04T10:15:00.123456Z\twarn\tunable to fetch namespace, failed to get client for \"west\"",
         ],
         read: xds_unknown_cluster,
+    },
+    Signature {
+        name: "jwks-fetch-failed",
+        printed_by: "istio/istio: pilot/pkg/model/jwks_resolver.go",
+        versions: "all",
+        meaning: "istiod cannot fetch the keys of a RequestAuthentication; proxies refuse every token of that issuer.",
+        points_to: &["jwt-authn-failed"],
+        examples: &[
+            "2026-03-04T10:15:00.123456Z\terror\tmodel\tFailed to fetch public key from \"https://login.shop.test/keys\": Get \"https://login.shop.test/keys\": dial tcp: lookup login.shop.test on 10.9.0.10:53: no such host",
+            "2026-03-04T10:15:00.123456Z\terror\tmodel\tFailed to fetch jwt public key from issuer \"https://login.shop.test\", jwks uri \"https://login.shop.test/keys\": empty public key found in cache",
+            "2020-03-04T10:15:00.123456Z\terror\tmodel\tFailed to fetch jwks_uri from \"https://login.shop.test/.well-known/openid-configuration\": context deadline exceeded",
+        ],
+        read: jwks_fetch_failed,
     },
     Signature {
         name: "gateway-secret-missing",
@@ -1462,6 +1475,21 @@ fn xds_unknown_cluster<'a>(said: &'a Said<'a>) -> Read<'a> {
 }
 
 /// `failed to fetch key and certificate for kubernetes://shop-cert: ...`
+/// `Failed to fetch public key from "<url>": <reason>`
+fn jwks_fetch_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let begins = [
+        "Failed to fetch public key from ",
+        "Failed to fetch jwt public key from issuer ",
+        "Failed to fetch jwks_uri from ",
+        "Failed to refresh JWT public key from ",
+    ];
+    let message = &*said.message;
+    if !begins.iter().any(|begin| message.starts_with(begin)) {
+        return refuse(message);
+    }
+    Ok(("", Fact::Policy(Policy { policy: None, what: PolicyWhat::JwksFailed(message.into()) })))
+}
+
 fn gateway_secret_missing<'a>(said: &'a Said<'a>) -> Read<'a> {
     let (reason, resource) = alt((
         delimited(tag("failed to fetch key and certificate for "), take_until(": "), tag(": ")),

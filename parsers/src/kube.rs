@@ -13,7 +13,7 @@ use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
 use crate::errors::fault;
-use crate::event::{Cni, Exhausted, Fact, Level, Process, Text, Webhook};
+use crate::event::{Cni, Config, ConfigWhat, Exhausted, Fact, Level, Process, Text, Webhook};
 use crate::header::unescape;
 use crate::signature::{Said, Signature, refuse};
 use crate::state::State;
@@ -57,6 +57,20 @@ pub static SIGNATURES: &[Signature] = &[
         read: webhook_denied,
     },
     Signature {
+        name: "resource-refused",
+        printed_by: "kubernetes/kubernetes: kubectl, apiserver; istio/istio: istioctl validate",
+        versions: "all",
+        meaning: "A resource of Istio or the Gateway API does not fit its schema and is not created.",
+        points_to: &["config-invalid"],
+        examples: &[
+            "error: error validating \"gw.yaml\": error validating data: ValidationError(EnvoyFilter.spec): unknown field \"filters\" in io.istio.networking.v1alpha3.EnvoyFilter.spec; if you choose to ignore these errors, turn validation off with --validate=false",
+            "Error: 1 error occurred:\n\t* EnvoyFilter/shop/rewrite: cannot parse proto message: unknown field \"filters\" in v1alpha3.EnvoyFilter",
+            "Error from server (BadRequest): error when creating \"vs.yaml\": VirtualService in version \"v1beta1\" cannot be handled as a VirtualService: strict decoding error: unknown field \"spec.htp\"",
+            "The DestinationRule \"cart\" is invalid: spec.host: Required value",
+        ],
+        read: resource_refused,
+    },
+    Signature {
         name: "pod-sandbox-failed",
         printed_by: "kubernetes/kubernetes: pkg/kubelet/kuberuntime/kuberuntime_sandbox.go",
         versions: "all",
@@ -64,6 +78,7 @@ pub static SIGNATURES: &[Signature] = &[
         points_to: &["cni-failure"],
         examples: &[
             "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox \"7c2\": plugin type=\"istio-cni\" name=\"istio-cni\" failed (add): unable to push CNI event",
+            "Failed create pod sandbox: rpc error: code = Unknown desc = failed to set up sandbox container \"7c2\" network for pod \"cart-1\": NetworkPlugin cni failed to set up pod \"cart-1_shop\" network: exit status 3",
         ],
         read: sandbox_failed,
     },
@@ -277,9 +292,49 @@ fn webhook_denied<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     Ok(("", Fact::Webhook(Webhook::Denied { name: name.into(), reason: folded(reason).into() })))
 }
 
+/// A resource that does not fit its schema: told by kubectl, the API server or istioctl.
+fn resource_refused<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    const KINDS: [&str; 14] = [
+        "VirtualService",
+        "DestinationRule",
+        "Gateway",
+        "ServiceEntry",
+        "Sidecar",
+        "EnvoyFilter",
+        "WorkloadEntry",
+        "WorkloadGroup",
+        "AuthorizationPolicy",
+        "PeerAuthentication",
+        "RequestAuthentication",
+        "Telemetry",
+        "WasmPlugin",
+        "HTTPRoute",
+    ];
+    let text = folded(&said.message);
+    let message = &*said.message;
+    let reason = match () {
+        () if text.contains("error validating data: ") && text.contains("io.istio.") => {
+            text.split_once("error validating data: ").map(|(_, reason)| reason)
+        }
+        () if text.contains(" cannot be handled as a ") => {
+            text.split_once(" cannot be handled as a ").map(|(_, reason)| reason)
+        }
+        () if text.contains("cannot parse proto message: ") => text.split_once("* ").map(|(_, reason)| reason),
+        () if text.starts_with("The ") => text.split_once(" is invalid: ").map(|(head, _)| head).and(Some(&*text)),
+        () => None,
+    };
+    let Some(reason) = reason else { return refuse(message) };
+    let names = |kind: &&str| text.split(|c: char| !c.is_ascii_alphabetic()).any(|word| word == *kind);
+    let Some(kind) = KINDS.iter().find(|kind| names(kind)) else { return refuse(message) };
+    let config = Config { resource: (*kind).into(), what: ConfigWhat::Invalid, reason: reason.trim().into() };
+    Ok(("", Fact::Config(config)))
+}
+
 fn sandbox_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = &*said.message;
-    let (tail, _) = take_until("ailed to create pod sandbox").parse(message)?;
+    // Before Kubernetes 1.19 without `to`.
+    let (tail, _) =
+        alt((take_until("ailed to create pod sandbox"), take_until("ailed create pod sandbox"))).parse(message)?;
     let reason = folded(tail.split_once(": ").map_or(tail, |(_, reason)| reason));
     Ok(("", Fact::Cni(Cni::SetupFailed { pod: None, fault: fault(&reason) })))
 }

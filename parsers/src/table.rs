@@ -15,7 +15,7 @@ pub fn row(line: &Line) -> Option<Fact> {
     if is_header(text) {
         return Some(Fact::Known);
     }
-    let Some(header) = line.header.as_deref() else { return kube::event_row(text) };
+    let Some(header) = line.header.as_deref() else { return kube::event_row(text).or_else(|| pod_alone(text)) };
     let of_events = ["Events", "Type ", "LAST SEEN"].iter().any(|first| header.trim_start().starts_with(first));
     if let Some(event) = of_events.then(|| kube::event_row(text)).flatten() {
         return Some(event);
@@ -26,6 +26,46 @@ pub fn row(line: &Line) -> Option<Fact> {
     let ran = line.command.as_deref().unwrap_or("");
     let row = Row { cells: cells(header, text), namespace: command::namespace(ran).unwrap_or("").into(), command: ran };
     Some(row.fact())
+}
+
+/// A row of `kubectl get pods` whose header was not pasted: `istiod-5-x2lqf  0/1  CrashLoopBackOff  7 (42s ago)  12m`.
+fn pod_alone(text: &str) -> Option<Fact> {
+    const STATUSES: [&str; 14] = [
+        "Running",
+        "Pending",
+        "CrashLoopBackOff",
+        "Error",
+        "Completed",
+        "ImagePullBackOff",
+        "ErrImagePull",
+        "ContainerCreating",
+        "PodInitializing",
+        "Terminating",
+        "Evicted",
+        "OOMKilled",
+        "CreateContainerConfigError",
+        "NotReady",
+    ];
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let at = words.iter().position(|word| word.contains('/') && fraction(word).is_some())?;
+    let (before, after) = words.split_at(at);
+    let (namespace, name) = match before {
+        [name] => ("", *name),
+        [namespace, name] => (*namespace, *name),
+        _ => return None,
+    };
+    let [ready, status, restarts, age, ..] = *after else { return None };
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
+    let is_pod = name.contains('-') && name.chars().all(is_name) && namespace.chars().all(is_name);
+    let is_status = STATUSES.contains(&status) || status.starts_with("Init:");
+    let is_age = age.starts_with(|c: char| c.is_ascii_digit() || c == '(');
+    if !is_pod || !is_status || !is_age || restarts.parse::<u32>().is_err() {
+        return None;
+    }
+    let cells =
+        [("NAMESPACE", namespace), ("NAME", name), ("READY", ready), ("STATUS", status), ("RESTARTS", restarts)];
+    let cells = cells.map(|(column, cell)| (Text::from(column), Text::from(cell))).to_vec();
+    Some(Row { cells, namespace: Text::default(), command: "" }.fact())
 }
 
 /// Whether a line is the header of a table kubectl or istioctl prints.
@@ -434,6 +474,25 @@ mod tests {
         match read(command, header, text) {
             Fact::State(state) => *state,
             other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_pod_row_without_its_header_is_known_by_its_shape() {
+        let pod = |text: &str| match pod_alone(text) {
+            Some(Fact::State(state)) => match *state {
+                State::Pod { name, ready, containers, status, restarts, .. } => {
+                    format!("{name} {ready}/{containers} {status} {restarts}")
+                }
+                other => format!("{other:?}"),
+            },
+            other => format!("{other:?}"),
+        };
+        let row = "istio-system   istiod-5-x2lqf   0/1   CrashLoopBackOff   7 (42s ago)   12m";
+        assert_eq!(pod(row), "istiod-5-x2lqf 0/1 CrashLoopBackOff 7");
+        assert_eq!(pod("cart-1-ab   0/2   Init:Error   3   12m"), "cart-1-ab 0/2 Init:Error 3");
+        for other in ["we saw 1/2 Running 3 times", "cart-1   1/2   Busy   3   12m", "cart-1 1/2 Running"] {
+            assert_eq!(pod(other), "None", "{other}");
         }
     }
 

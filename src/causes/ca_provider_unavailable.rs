@@ -76,7 +76,9 @@ fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             let (way, _) = control_link::failure(event)?;
             let refused = matches!(fault.what, What::Unauthorized | What::TooBig);
             let by_ca = matches!(fault.what, What::ServerError | What::Forbidden { .. } | What::WrongProtocol)
-                || control_link::answered(fault) && !refused;
+                || control_link::answered(fault) && !refused
+                // A control plane without a CA of its own.
+                || fault.text.ends_with("no CA");
             let by_network = matches!(
                 fault.what,
                 What::Refused

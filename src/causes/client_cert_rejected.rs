@@ -27,6 +27,7 @@ pub static CAUSE: Cause = Cause {
     rules: &[
         Rule::after(Kind::Handshake, 5, handshake),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::client_certificate)),
+        Rule::Mesh(|view| requests::judge_sentences(view, policy::client_certificate)),
     ],
 };
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 
-use super::{policy, requests, tunnel};
+use super::{control_link, policy, requests, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -22,10 +22,12 @@ pub static CAUSE: Cause = Cause {
              synchronisation where they differ.",
     verify: "for n in <nodes>; do kubectl debug node/$n -it --image=busybox -- date -u; done",
     explains: &[("workload-cert-expired", Within::Token)],
-    hits: &["ambient-clock-behind"],
+    hits: &["ambient-clock-behind", "machine-clock-behind"],
     near_misses: &["ambient-certificate-expired"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
+        Rule::after(Kind::Stream, 5, control_plane),
+        Rule::after(Kind::Certificate, 5, control_plane),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::not_yet_valid)),
     ],
 };
@@ -70,6 +72,16 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         }
         _ => None,
     }
+}
+
+/// Reads a proxy that refuses its control plane's certificate as one of the future.
+fn control_plane(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let (_, fault) = control_link::failure(event)?;
+    (fault.what == What::NotYetValid).then_some(())?;
+    let who = control_link::control_plane(view, event);
+    let verdict =
+        Verdict::likely(&who).because(event, "the control plane's certificate begins in the future of this clock");
+    Some(named(verdict, &who, &who))
 }
 
 fn named(verdict: Verdict, who: &str, address: &str) -> Verdict {

@@ -25,7 +25,7 @@ pub static NO_ROUTE: Cause = Cause {
     verify: "istioctl proxy-config routes {proxy} -o json | grep -n -F '{authority}'",
     explains: &[("app-error", Within::Token)],
     hits: &["host-without-route", "route-to-missing-cluster"],
-    near_misses: &["app-answers-404", "subset-never-defined"],
+    near_misses: &["app-answers-404", "scanners-at-the-gateway", "subset-never-defined"],
     rules: &[
         Rule::Mesh(tables::not_found_by_proxy),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, no_route)),
@@ -36,7 +36,7 @@ fn no_route(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let authority = seen.request.service();
     match seen.sign {
         // An egress gateway without a route lacks the host, not the route.
-        Sign::NoRoute if seen.at_egress() => None,
+        Sign::NoRoute if seen.at_egress() || is_scan(&seen.request.path) => None,
         Sign::NoRoute => Some(seen.fill(Verdict::certain(&authority), "no route or virtual host fits (NR route_not_found)")),
         Sign::NoCluster if seen.request.cluster == ClusterName::None => Some(
             seen.fill(Verdict::likely(&authority), "a route fits, but its cluster does not exist (NC cluster_not_found)")
@@ -96,13 +96,32 @@ fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
             seen.fill(Verdict::likely(&dialled(seen)), "a gateway's pod has no listener of its own on that port")
                 .says("the gateway's pod has no server on {local}: no Gateway resource that selects it names the port"),
         )),
-        Sign::NoRoute if seen.at_gateway() && !seen.at_egress() => Some(with_slots(
+        Sign::NoRoute if seen.at_gateway() && !seen.at_egress() && !is_scan(&request.path) => Some(with_slots(
             seen.fill(Verdict::possible(&request.service()), "no virtual host at the gateway")
                 .settle_by("kubectl get gateway,virtualservice -A: does one name this host, and each other?")
                 .says("the gateway may have no Gateway resource for {authority}"),
         )),
         _ => None,
     }
+}
+
+/// Whether a path is one that scanners of the Internet try everywhere: its 404 is the right answer.
+fn is_scan(path: &str) -> bool {
+    const TRIED: [&str; 12] = [
+        "/.env",
+        "/.git/",
+        "/.aws/",
+        "/wp-login",
+        "/wp-admin",
+        "/xmlrpc.php",
+        "/phpmyadmin",
+        "/phpunit",
+        "/vendor/phpunit",
+        "/boaform",
+        "/cgi-bin/",
+        "/HNAP1",
+    ];
+    TRIED.iter().any(|tried| path.starts_with(tried))
 }
 
 fn dialled(seen: &Seen<'_>) -> String {
