@@ -522,6 +522,10 @@ impl Request {
         if has(Flag::UpstreamRequestTimeout) || has(Flag::DurationTimeout) || has(Flag::MaxStreamDuration) {
             return Some(Sign::TimedOut);
         }
+        // Before the protocol flags: Envoy ends an idle stream with DPE beside it.
+        if has(Flag::StreamIdleTimeout) || self.details.starts_with("stream_idle_timeout") {
+            return Some(Sign::IdleTimedOut);
+        }
         if has(Flag::UpstreamProtocolError) {
             return Some(Sign::UpstreamProtocol);
         }
@@ -538,9 +542,6 @@ impl Request {
             || self.details.contains("remote_disconnect")
         {
             return Some(Sign::ClientGone);
-        }
-        if has(Flag::StreamIdleTimeout) || self.details.starts_with("stream_idle_timeout") {
-            return Some(Sign::IdleTimedOut);
         }
         if has(Flag::UpstreamRemoteReset) || has(Flag::LocalReset) {
             return Some(Sign::StreamReset);
@@ -1362,6 +1363,7 @@ mod tests {
             (r#"504 UT upstream_response_timeout - "-""#, Sign::TimedOut),
             (r#"504 UT upstream_per_try_timeout - "-""#, Sign::TimedOut),
             (r#"408 SI stream_idle_timeout - "-""#, Sign::IdleTimedOut),
+            (r#"408 DPE,SI stream_idle_timeout - "-""#, Sign::IdleTimedOut),
             (r#"503 UO upstream_reset_before_response_started{overflow} - "-""#, Sign::Overflow),
             (r#"503 UPE upstream_reset_before_response_started{protocol_error} - "-""#, Sign::UpstreamProtocol),
             (r#"400 DPE http1.codec_error - "-""#, Sign::ClientProtocol),
