@@ -50,7 +50,7 @@ fn removal_unfinished(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let dial = saved::failed_dials(view).into_iter().find(|(_, addr)| held.iter().any(|held| held.addr == addr));
     let mut verdict = match &dial {
         Some((call, addr)) => Verdict::likely(cluster)
-            .because(*call, "an address that the proxy still holds does not answer")
+            .because(call, "an address that the proxy still holds does not answer")
             .slot("addr", addr)
             .slot("host", &addr.host)
             .token(&addr.host)
