@@ -439,7 +439,7 @@ fn xds_address<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     Ok((left, Fact::Process(identity)))
 }
 
-fn client_certificate(what: CertificateWhat) -> Fact {
+pub(crate) fn client_certificate(what: CertificateWhat) -> Fact {
     // Without a name on purpose: a failure names the resource, the success does not, and a proxy has one certificate.
     Fact::Certificate(Certificate { side: Side::Client, identity: None, what })
 }

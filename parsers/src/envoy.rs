@@ -8,10 +8,11 @@ use nom::sequence::{delimited, preceded};
 use nom::{IResult, Parser};
 
 use crate::access::Request;
+use crate::agent;
 use crate::errors::{self, Fault, What};
 use crate::event::{
-    Addr, Certificate, CertificateWhat, Config, ConfigWhat, Dns, Exhausted, Fact, Handshake, Level, Nack, Policy,
-    PolicyWhat, Process, Side, Stream, StreamWhat, Text,
+    Addr, CertificateWhat, Config, ConfigWhat, Dns, Exhausted, Fact, Handshake, Level, Nack, Policy, PolicyWhat,
+    Process, Side, Stream, StreamWhat, Text,
 };
 use crate::signature::{Said, Signature, refuse};
 
@@ -415,10 +416,6 @@ fn client_stream(what: StreamWhat) -> Fact {
     Fact::Stream(Stream { side: Side::Client, address: None, node: None, what })
 }
 
-fn client_certificate(what: CertificateWhat) -> Fact {
-    Fact::Certificate(Certificate { side: Side::Client, identity: None, what })
-}
-
 fn secrets_stream_closed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (left, method) = closed_stream(message(said))?;
     if !method.contains("Secrets") {
@@ -435,7 +432,7 @@ fn secrets_stream_closed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         true => CertificateWhat::Missing(text.into()),
         false => CertificateWhat::Failed(found),
     };
-    Ok((left, client_certificate(what)))
+    Ok((left, agent::client_certificate(what)))
 }
 
 /// The error behind the agent's words: `failed to generate secret for default: failed to generate workload certificate: ...`
@@ -527,7 +524,7 @@ fn initial_fetch_timed_out<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (left, _) = (begins, tag("initial fetch timed out for ")).parse(message(said))?;
     let url = left.trim();
     let fact = match kind_of(url) {
-        "SDS" => client_certificate(CertificateWhat::Missing(message(said).into())),
+        "SDS" => agent::client_certificate(CertificateWhat::Missing(message(said).into())),
         _ => Fact::Known,
     };
     Ok(("", fact))
@@ -549,7 +546,7 @@ fn start_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let about_file = ["Invalid path: ", "unable to read file: "].iter().find_map(|words| reason.split_once(words));
     let is_secret = |file: &str| file.ends_with(".pem") || file.ends_with(".crt") || file.contains("/certs");
     let fact = match about_file {
-        Some((_, file)) if is_secret(file.trim()) => client_certificate(CertificateWhat::Missing(reason.into())),
+        Some((_, file)) if is_secret(file.trim()) => agent::client_certificate(CertificateWhat::Missing(reason.into())),
         _ => Fact::Config(Config {
             resource: "Envoy's first configuration".into(),
             what: if reason.contains("Wasm") { ConfigWhat::Wasm } else { ConfigWhat::Invalid },
@@ -655,7 +652,7 @@ fn secret_not_supplied<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     if !text.contains("Secret is not supplied by SDS") {
         return refuse(text);
     }
-    Ok(("", client_certificate(CertificateWhat::Missing(text.into()))))
+    Ok(("", agent::client_certificate(CertificateWhat::Missing(text.into()))))
 }
 
 /// `enforced denied, matched policy ns[shop]-policy[only-web]-rule[0]`

@@ -95,12 +95,17 @@ const SCOPES: &[&str] = &[
     "wasm",
     "wle",
     "xdsproxy",
+];
+
+/// ztunnel's targets without a path.
+pub(crate) const TARGETS: &[&str] = &[
     "access",
     "state",
     "proxy",
     "xds",
     "app",
     "drain",
+    "dns",
     "cert_fetcher",
     "proxyfactory",
     "readiness",
@@ -109,6 +114,10 @@ const SCOPES: &[&str] = &[
     "hyper_util",
     "socket",
 ];
+
+fn is_scope(word: &str) -> bool {
+    SCOPES.contains(&word) || TARGETS.contains(&word)
+}
 
 /// Messages whose first word is also the name of a scope.
 const BEGIN_MESSAGES: &[&str] =
@@ -198,7 +207,7 @@ fn console(text: &str, outer_at: Option<Time>) -> Option<Said<'_>> {
 
 fn known_scope_follows(after: &str) -> bool {
     let word = after.trim_start().split([' ', '\t']).next().unwrap_or("");
-    SCOPES.contains(&word) || word.contains("::") || word == "envoy"
+    is_scope(word) || word.contains("::") || word == "envoy"
 }
 
 /// Splits the scope column off: `scope⇥message`, `target:span{..}⇥message`, `envoy config file.cc:12⇥message`,
@@ -235,7 +244,7 @@ fn scope_of(body: &str, tabbed: bool) -> (Cow<'_, str>, Cow<'_, str>, &str) {
     // Where TABs separate the columns, a scope's name before a blank is the message's first word: `processing secret`.
     let a_word =
         spans.is_empty() && after.starts_with(' ') && (tabbed || BEGIN_MESSAGES.iter().any(|w| body.starts_with(w)));
-    let listed = SCOPES.contains(&name) && !a_word;
+    let listed = is_scope(name) && !a_word;
     if listed || name.contains("::") || after.starts_with('\t') && is_scope_word(name) {
         return (Cow::Borrowed(name), Cow::Borrowed(spans), rest);
     }

@@ -768,30 +768,12 @@ fn drain_expired<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn known<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = &*said.message;
     // `connection ...` is too common a beginning to claim outside ztunnel's own targets.
-    let ours = said.scope.contains("::") || SCOPES.contains(&&*said.scope);
+    let ours = said.scope.contains("::") || header::TARGETS.contains(&&*said.scope);
     match KNOWN.iter().find_map(|begin| message.strip_prefix(begin)) {
         Some(rest) if ours => Ok((rest, Fact::Known)),
         _ => refuse(message),
     }
 }
-
-/// Targets without a path.
-const SCOPES: &[&str] = &[
-    "access",
-    "state",
-    "proxy",
-    "xds",
-    "app",
-    "drain",
-    "dns",
-    "cert_fetcher",
-    "proxyfactory",
-    "readiness",
-    "telemetry",
-    "ztunnel",
-    "hyper_util",
-    "socket",
-];
 
 fn stream(what: StreamWhat, address: Option<Addr>) -> Fact {
     Fact::Stream(Stream { side: Side::Client, address, node: None, what })
