@@ -11,8 +11,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use sha2::{Digest, Sha256};
 
+use crate::document::{Document, Found};
 use crate::event::Text;
-use crate::state::{ZtunnelCertificate, ZtunnelDump, ZtunnelService, ZtunnelWorkload};
+use crate::sniff::{self, Format};
+use crate::state::{State, ZtunnelCertificate, ZtunnelDump, ZtunnelService, ZtunnelWorkload};
 use crate::time::{self, Time};
 
 /// Reads a config dump. What is no JSON object of a dump is an error that says where it fails.
@@ -34,6 +36,17 @@ pub fn ztunnel(reader: impl std::io::Read) -> Result<ZtunnelDump, String> {
         policies: dump.policies.map_or_else(Vec::new, |many| many.0).into_iter().map(Policy::known).collect(),
         pods: dump.workload_state.into_values().map(Pod::known).collect(),
     })
+}
+
+/// Reads a document, if it is ztunnel's.
+pub fn read(bytes: &[u8], _found: Found<'_>) -> Option<Result<Document, String>> {
+    if sniff::format(bytes, "") != Format::ZtunnelDump {
+        return None;
+    }
+    Some(ztunnel(bytes).map(|dump| {
+        let cluster = dump.cluster.clone();
+        Document { cluster, ..Document::of(State::Ztunnel(dump)) }
+    }))
 }
 
 /// A list; up to 1.21 it was a map, whose values are the same.

@@ -107,7 +107,7 @@ impl Level {
 }
 
 /// A host, as address or name, and a port.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Addr {
     /// IP address without brackets, or a host name.
     pub host: Text,

@@ -3,9 +3,13 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod access;
+pub mod admin;
 pub mod agent;
+pub mod cert;
 pub mod cni;
 pub mod command;
+pub mod debug;
+pub mod document;
 pub mod dump;
 pub mod envoy;
 pub mod errors;
@@ -15,6 +19,7 @@ pub mod hand;
 pub mod header;
 pub mod istiod;
 pub mod kube;
+pub mod objects;
 pub mod origin;
 pub mod scan;
 pub mod signature;

@@ -1,14 +1,48 @@
 //! Saved state as facts: rows of kubectl and istioctl tables, answers of commands run by hand, dumps.
 
+pub mod istiod;
+pub mod object;
+pub mod proxy;
+
+use std::sync::Arc;
+
+use crate::cert::Cert;
 use crate::errors::Fault;
 use crate::event::{Addr, Text};
 use crate::time::Time;
+use istiod::IstiodState;
+use object::Object;
+use proxy::ProxyState;
 
 /// State as a document or a table row says it. The cluster is the event origin's, or the context of the command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// ztunnel's `/config_dump`.
     Ztunnel(ZtunnelDump),
+    /// A Kubernetes object.
+    Object(Arc<Object>),
+    /// A Kubernetes object is gone.
+    Gone(Arc<Object>),
+    /// All objects of a kind were listed: what is not among them does not exist.
+    Listed {
+        /// Kind in the singular.
+        kind: Text,
+        /// API group; empty for the core group.
+        group: Text,
+        /// The namespace; empty for all.
+        namespace: Text,
+    },
+    /// What an Envoy says about itself, or istiod about it.
+    Proxy(Arc<ProxyState>),
+    /// What an istiod says.
+    Istiod(Arc<IstiodState>),
+    /// Certificates of a file or an output: `root-cert.pem`, `openssl x509`.
+    Certs {
+        /// What they are, as the file or the command names them: `root-cert.pem`.
+        name: Text,
+        /// The certificates in their order.
+        certs: Vec<Cert>,
+    },
     /// A row of `istioctl remote-clusters` or `/debug/clusterz`.
     RemoteCluster {
         /// Cluster ID.
