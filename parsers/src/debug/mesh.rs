@@ -1,0 +1,123 @@
+//! Mesh config: `/debug/mesh`, and the key `mesh` of the ConfigMap `istio[-<revision>]` (`istio/api: mesh/v1alpha1/`).
+
+use serde_json::Value;
+
+use crate::event::Text;
+use crate::state::object::{Map, MeshConfig};
+
+/// Mesh config from its JSON form, which is also what its YAML says. What has another type than it should is left out.
+pub fn mesh_config(mesh: &Value) -> MeshConfig {
+    let selectors = || list(field(mesh, "discoverySelectors"));
+    let proxy = field(mesh, "defaultConfig");
+    MeshConfig {
+        trust_domain: text(field(mesh, "trustDomain")),
+        trust_domain_aliases: list(field(mesh, "trustDomainAliases")).map(text).collect(),
+        ca_certificates: Vec::new(),
+        discovery_selectors: selectors().map(|selector| selector.to_string().into()).collect(),
+        discovery_labels: selectors().map(match_labels).collect(),
+        cluster_local_hosts: list(field(mesh, "serviceSettings"))
+            .filter(|service| field(field(service, "settings"), "clusterLocal").as_bool() == Some(true))
+            .flat_map(|service| list(field(service, "hosts")).map(text))
+            .collect(),
+        global_service_labels: list(field(mesh, "serviceScopeConfigs"))
+            .filter(|scope| field(scope, "scope").as_str() == Some("GLOBAL"))
+            .filter_map(|scope| match_labels(field(scope, "servicesSelector")))
+            .collect(),
+        outbound_mode: text(field(field(mesh, "outboundTrafficPolicy"), "mode")),
+        discovery_address: text(field(proxy, "discoveryAddress")),
+        root_namespace: text(field(mesh, "rootNamespace")),
+        locality_lb: field(field(mesh, "localityLbSetting"), "enabled").as_bool(),
+        proxy_metadata: map(field(proxy, "proxyMetadata")),
+        auto_mtls: field(mesh, "enableAutoMtls").as_bool(),
+    }
+}
+
+/// A field in camelCase; the YAML reader of istiod takes snake_case, too.
+fn field<'a>(value: &'a Value, name: &str) -> &'a Value {
+    let snake = || {
+        let mut snake = String::with_capacity(name.len() + 4);
+        for c in name.chars() {
+            if c.is_ascii_uppercase() {
+                snake.push('_');
+            }
+            snake.push(c.to_ascii_lowercase());
+        }
+        snake
+    };
+    value.get(name).or_else(|| value.get(snake())).unwrap_or(&Value::Null)
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// A scalar as text; empty for anything else.
+fn text(value: &Value) -> Text {
+    match value {
+        Value::String(text) => text.as_str().into(),
+        Value::Number(_) | Value::Bool(_) => value.to_string().into(),
+        Value::Null | Value::Array(_) | Value::Object(_) => Text::default(),
+    }
+}
+
+fn map(value: &Value) -> Map {
+    value.as_object().into_iter().flatten().map(|(key, value)| (Text::from(key.as_str()), text(value))).collect()
+}
+
+/// The labels of a Kubernetes selector; `None` where it uses expressions, which ask for more than equality.
+fn match_labels(selector: &Value) -> Option<Map> {
+    let has_expressions = list(field(selector, "matchExpressions")).next().is_some();
+    (!has_expressions).then(|| map(field(selector, "matchLabels")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mesh_config_is_reduced_to_what_decides_about_multicluster() {
+        let mesh = serde_json::json!({
+            "proxyListenPort": 15001, "connectTimeout": "10s", "accessLogFile": "/dev/stdout", "ingressClass": "istio",
+            "defaultConfig": {
+                "configPath": "./etc/istio/proxy", "discoveryAddress": "istiod.istio-system.svc:15012",
+                "proxyMetadata": {"ISTIO_META_DNS_CAPTURE": "true"}, "statusPort": 15020, "meshId": "mesh1"
+            },
+            "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}, "enableAutoMtls": true,
+            "trustDomain": "west.example.org", "trustDomainAliases": ["cluster.local"],
+            "rootNamespace": "istio-system",
+            "localityLbSetting": {"enabled": true},
+            "serviceSettings": [
+                {"settings": {"clusterLocal": true}, "hosts": ["*.kube-system.svc.cluster.local", "cart.shop.svc.cluster.local"]},
+                {"settings": {}, "hosts": ["web.shop.svc.cluster.local"]}
+            ],
+            "discoverySelectors": [
+                {"matchLabels": {"istio-discovery": "enabled"}},
+                {"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod"]}]}
+            ],
+            "serviceScopeConfigs": [
+                {"servicesSelector": {"matchLabels": {"istio.io/global": "true"}}, "scope": "GLOBAL"},
+                {"servicesSelector": {"matchLabels": {"local": "yes"}}, "scope": "LOCAL"}
+            ]
+        });
+        let read = mesh_config(&mesh);
+        assert_eq!(
+            (&*read.trust_domain, &*read.trust_domain_aliases),
+            ("west.example.org", &["cluster.local".into()][..])
+        );
+        assert_eq!(read.cluster_local_hosts.len(), 2);
+        assert_eq!(read.global_service_labels, [Map::from([("istio.io/global".into(), "true".into())])]);
+        assert_eq!(read.discovery_labels, [Some(Map::from([("istio-discovery".into(), "enabled".into())])), None]);
+        assert_eq!(&*read.discovery_selectors[0], r#"{"matchLabels":{"istio-discovery":"enabled"}}"#);
+        assert_eq!((&*read.outbound_mode, read.locality_lb, read.auto_mtls), ("REGISTRY_ONLY", Some(true), Some(true)));
+        assert_eq!(&*read.discovery_address, "istiod.istio-system.svc:15012");
+        assert_eq!(read.proxy_metadata.get("ISTIO_META_DNS_CAPTURE").map(|value| &**value), Some("true"));
+    }
+
+    #[test]
+    fn what_is_not_set_and_what_has_another_type_is_empty() {
+        assert_eq!(mesh_config(&serde_json::json!({})), MeshConfig::default());
+        assert_eq!(mesh_config(&serde_json::json!(["trustDomain"])), MeshConfig::default());
+        let odd = serde_json::json!({"trustDomain": {"a": 1}, "serviceSettings": "x", "defaultConfig": null});
+        assert_eq!(mesh_config(&odd), MeshConfig::default());
+    }
+}
