@@ -6,7 +6,7 @@ use divan::counter::BytesCount;
 use meshwhy::causes;
 use meshwhy::engine::{Engine, Limits};
 use meshwhy_parsers::event::{Arrival, Event, Line};
-use meshwhy_parsers::frame::{Framed, Framer, Scan};
+use meshwhy_parsers::frame::{Framer, Scan};
 use meshwhy_parsers::origin::Origin;
 
 use crate::corpus::{self, Format, Trouble};
@@ -21,15 +21,11 @@ fn log(format: Format) -> Vec<u8> {
 
 fn lines(format: Format, scan: Scan) -> Vec<Line> {
     let mut lines = Vec::new();
-    framed(&log(format), scan, &mut |one| {
-        if let Framed::Line(line) = one {
-            lines.push(line);
-        }
-    });
+    framed(&log(format), scan, &mut |line| lines.push(line));
     lines
 }
 
-fn framed(bytes: &[u8], scan: Scan, out: &mut dyn FnMut(Framed)) {
+fn framed(bytes: &[u8], scan: Scan, out: &mut dyn FnMut(Line)) {
     let mut framer = Framer::new(Arc::new(Origin::new("east", "a.log")), scan);
     framer.push(bytes, out);
     framer.finish(out);

@@ -241,6 +241,11 @@ pub fn limits() -> Vec<Limit> {
         limit("different facts kept of one kind", FACTS_PER_KIND_MAX, "new ones are counted as refused"),
         limit("pieces of evidence a finding shows", EVIDENCE_MAX, "further ones only count"),
         limit("kinds of unknown lines told apart", input.templates_max, "further ones are counted together"),
+        Limit {
+            what: "bytes of one state document",
+            max: input.document_bytes_max,
+            beyond: "the rest is not read, and said so",
+        },
         limit("losses named one by one", input.losses_max, "further ones are only counted"),
         limit("subjects of signatures of your own", SUBJECTS_MAX, "further ones are counted together"),
         limit("times such a signature may ask for", COUNT_MAX as usize, "the file is refused"),

@@ -7,7 +7,7 @@ use anyhow::bail;
 use meshwhy_parsers::access::{Flag, Request};
 use meshwhy_parsers::errors::{self, Fault, What};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Line};
-use meshwhy_parsers::frame::{Framed, Framer, Scan};
+use meshwhy_parsers::frame::{Framer, Scan};
 use meshwhy_parsers::header::{self, Form};
 use meshwhy_parsers::origin::Origin;
 use meshwhy_parsers::signature::Signature;
@@ -70,9 +70,10 @@ pub fn slug(slug: &str, width: usize) -> anyhow::Result<String> {
 pub fn line(text: &str, width: usize) -> anyhow::Result<String> {
     let mut records: Vec<Line> = Vec::new();
     let mut framer = Framer::new(Arc::new(Origin::new("", "pasted line")), Scan::Off);
-    let mut take = |framed: Framed| match framed {
-        Framed::Line(line) if records.len() < RECORDS_MAX && !line.text.trim().is_empty() => records.push(line),
-        Framed::Line(_) | Framed::Worked { .. } => {}
+    let mut take = |line: Line| {
+        if records.len() < RECORDS_MAX && !line.text.trim().is_empty() {
+            records.push(line);
+        }
     };
     framer.push(text.as_bytes(), &mut take);
     framer.push(b"\n", &mut take);
@@ -244,7 +245,7 @@ fn fault_of(fact: &Fact) -> Option<Fault> {
     match fact {
         Fact::Request(request) => request.transport.clone(),
         Fact::Connection(connection) => connection.error.as_ref().map(|error| errors::fault(&error.text)),
-        Fact::Worked(_) | Fact::Known | Fact::State(_) => None,
+        Fact::Known | Fact::State(_) => None,
         // Every other fact with a fault carries its text as the field `error`.
         other => {
             let error = fields(other).into_iter().find(|(name, _)| *name == "error" || *name == "reason");

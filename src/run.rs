@@ -111,10 +111,7 @@ impl Run<'_> {
 
     fn item(&mut self, item: Item) -> anyhow::Result<()> {
         match item {
-            Item::Worked(event) => {
-                self.tally.understood += 1;
-                self.feed(event)
-            }
+            Item::Event(event) => self.feed(event),
             Item::Line(line) => {
                 let event = meshwhy_parsers::parse(&line);
                 self.tally.take(&event, line.lines);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use meshwhy::causes;
 use meshwhy::engine::{Engine, Limits};
-use meshwhy_parsers::event::Arrival;
-use meshwhy_parsers::frame::{Framed, Framer, Scan};
+use meshwhy_parsers::event::{Arrival, Line};
+use meshwhy_parsers::frame::{Framer, Scan};
 use meshwhy_parsers::origin::Origin;
 
 use crate::common::{Random, Sample, each, meshwhy_reading, readable_samples, seed};
@@ -123,10 +123,8 @@ fn broken_bytes_break_nothing() {
                 }
             }
             let mut engine = Engine::presorted(causes::ALL.to_vec(), Limits::default());
-            for framed in framed(&bytes, Scan::Off, &mut |left| left) {
-                if let Framed::Line(line) = framed {
-                    engine.feed(Arrival::Item(meshwhy_parsers::parse(&line)));
-                }
+            for line in framed(&bytes, Scan::Off, &mut |left| left) {
+                engine.feed(Arrival::Item(meshwhy_parsers::parse(&line)));
             }
             engine.finish();
             let disabled = &engine.stats().causes_disabled;
@@ -135,7 +133,7 @@ fn broken_bytes_break_nothing() {
     });
 }
 
-fn framed(bytes: &[u8], scan: Scan, cut: &mut dyn FnMut(usize) -> usize) -> Vec<Framed> {
+fn framed(bytes: &[u8], scan: Scan, cut: &mut dyn FnMut(usize) -> usize) -> Vec<Line> {
     let mut framer = Framer::new(Arc::new(Origin::new("here", "file")), scan);
     let mut all = Vec::new();
     let mut rest = bytes;

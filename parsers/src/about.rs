@@ -20,7 +20,6 @@ pub(crate) fn about(event: &Event) -> About {
     match &event.fact {
         Fact::Connection(connection) => connection_about(connection, origin),
         Fact::Request(request) => request_about(request, &origin.file),
-        Fact::Worked(things) => worked(things.clone()),
         Fact::User(user) if user.enough => {
             failed(Thing::named(&["user", user.name, &user.subject]), Thing::named(&["user", user.name]))
         }

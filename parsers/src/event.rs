@@ -178,6 +178,16 @@ pub struct Event {
     pub fact: Fact,
 }
 
+/// The name that stands for a signature where a state document said it.
+pub const DOCUMENT: &str = "document";
+
+impl Event {
+    /// Whether a state document said it, which shows what was so when it was taken, and not that something happened then.
+    pub fn is_document(&self) -> bool {
+        self.signature == Some(DOCUMENT)
+    }
+}
+
 /// How many bytes of a record's text an event keeps.
 pub const TEXT_MAX: usize = 4_096;
 
@@ -226,8 +236,6 @@ pub enum Fact {
     State(Box<State>),
     /// A line that a signature of the user's own knows.
     User(User),
-    /// These things worked at this moment (an ordinary success, reduced by the scan).
-    Worked(Vec<Thing>),
     /// A known line that says nothing about a failure.
     Known,
     /// A line no signature knows.
@@ -289,7 +297,6 @@ impl Fact {
             Fact::Exhausted(_) => Kind::Exhausted,
             Fact::State(_) => Kind::State,
             Fact::User(_) => Kind::User,
-            Fact::Worked(_) => Kind::Worked,
             Fact::Known => Kind::Known,
             Fact::Opaque(_) => Kind::Opaque,
         }

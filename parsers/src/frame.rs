@@ -16,7 +16,7 @@ use self::prefix::{Bare, Habits, Output, Source};
 use self::runs::{Kept, LastLine, Runs};
 use self::start::Start;
 use self::table::Table;
-use crate::event::{Line, Thing};
+use crate::event::Line;
 use crate::origin::{Origin, SharedOrigin};
 use crate::scan::{self, Look, Success};
 use crate::time::Time;
@@ -51,25 +51,6 @@ pub enum Scan {
     On,
     /// Hand out every line.
     Off,
-}
-
-/// What comes out of the framing.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Framed {
-    /// A record to be parsed.
-    Line(Line),
-    /// An ordinary success, reduced to what it proves to work. The framer itself hands out the first and the last success
-    /// of a run as lines: things are named with the origin, which a reader may learn only when all is read.
-    Worked {
-        /// Byte offset within the origin.
-        seq: u64,
-        /// Line number.
-        number: u64,
-        /// When.
-        at: Option<Time>,
-        /// What worked.
-        things: Vec<Thing>,
-    },
 }
 
 /// What was counted while framing.
@@ -242,7 +223,7 @@ impl Framer {
     }
 
     /// Takes the next bytes of the stream and hands out the records they complete.
-    pub fn push(&mut self, bytes: &[u8], out: &mut dyn FnMut(Framed)) {
+    pub fn push(&mut self, bytes: &[u8], out: &mut dyn FnMut(Line)) {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             if self.held_len == 0 {
@@ -257,7 +238,7 @@ impl Framer {
     }
 
     /// Hands out what is complete as far as one can tell: for a stream that pauses.
-    pub fn flush(&mut self, out: &mut dyn FnMut(Framed)) {
+    pub fn flush(&mut self, out: &mut dyn FnMut(Line)) {
         if let Some(row) = self.row.take() {
             self.join(row, out);
         }
@@ -270,7 +251,7 @@ impl Framer {
     }
 
     /// The stream is over: hands out what is left.
-    pub fn finish(&mut self, out: &mut dyn FnMut(Framed)) {
+    pub fn finish(&mut self, out: &mut dyn FnMut(Line)) {
         if self.held_len > 0 {
             self.held_whole(0, out);
         }
@@ -302,7 +283,7 @@ impl Framer {
         self.held_len += bytes.len() as u64;
     }
 
-    fn held_whole(&mut self, line_end: u64, out: &mut dyn FnMut(Framed)) {
+    fn held_whole(&mut self, line_end: u64, out: &mut dyn FnMut(Line)) {
         let mut held = std::mem::take(&mut self.held);
         let len = std::mem::take(&mut self.held_len);
         self.physical(&held, len + line_end, out);
@@ -313,7 +294,7 @@ impl Framer {
     }
 
     /// One physical line without its line end, which took `taken` bytes of the stream.
-    fn physical(&mut self, line: &[u8], taken: u64, out: &mut dyn FnMut(Framed)) {
+    fn physical(&mut self, line: &[u8], taken: u64, out: &mut dyn FnMut(Line)) {
         let seq = self.seq;
         self.seq += taken;
         self.counts.lines += 1;
@@ -339,7 +320,7 @@ impl Framer {
     }
 
     /// Takes a row of an export, or its header.
-    fn take_cell(&mut self, text: &str, seq: u64, out: &mut dyn FnMut(Framed)) -> bool {
+    fn take_cell(&mut self, text: &str, seq: u64, out: &mut dyn FnMut(Line)) -> bool {
         if seq == 0 {
             self.columns = csv::Columns::of_header(text);
             return self.columns.is_some();
@@ -388,7 +369,7 @@ impl Framer {
     }
 
     /// Skips a line that cannot matter; keeps a success. Returns whether the line is done with.
-    fn skip(&mut self, line: &[u8], seq: u64, out: &mut dyn FnMut(Framed)) -> bool {
+    fn skip(&mut self, line: &[u8], seq: u64, out: &mut dyn FnMut(Line)) -> bool {
         let look = scan::look(line);
         // The first quiet line of a window is handed out, with what belongs to it.
         if look == Look::Matters || (look == Look::Quiet && !self.quiet.is_begun) {
@@ -409,7 +390,7 @@ impl Framer {
     }
 
     /// Begins a record with a line that has no transport in front: its columns say so.
-    fn begin_at_once(&mut self, line: &[u8], seq: u64, look: Look, out: &mut dyn FnMut(Framed)) -> bool {
+    fn begin_at_once(&mut self, line: &[u8], seq: u64, look: Look, out: &mut dyn FnMut(Line)) -> bool {
         self.close(out);
         self.quiet.is_open = false;
         let text = text_of(line).trim_end().to_string();
@@ -434,7 +415,7 @@ impl Framer {
     }
 
     /// Counts a quiet line, and keeps it until it proves not to be the last.
-    fn pass(&mut self, place: Place, text: &[u8], out: &mut dyn FnMut(Framed)) {
+    fn pass(&mut self, place: Place, text: &[u8], out: &mut dyn FnMut(Line)) {
         let kept = Kept { place: &place, command: &self.command, text };
         self.counts.quiet += u64::from(place.lines);
         self.quiet.last.get_or_insert_with(|| LastLine::new(&place.origin)).keep(&kept);
@@ -445,7 +426,7 @@ impl Framer {
     }
 
     /// Hands out what was kept back: the last success of every run, and the last quiet line.
-    fn end_window(&mut self, out: &mut dyn FnMut(Framed)) {
+    fn end_window(&mut self, out: &mut dyn FnMut(Line)) {
         self.close(out);
         let mut ended = self.runs.clear();
         ended.extend(self.quiet.last.as_mut().and_then(LastLine::take));
@@ -456,7 +437,7 @@ impl Framer {
     }
 
     /// Hands out the first success of a run, keeps the others.
-    fn succeed(&mut self, success: Success, place: Place, text: &[u8], out: &mut dyn FnMut(Framed)) {
+    fn succeed(&mut self, success: Success, place: Place, text: &[u8], out: &mut dyn FnMut(Line)) {
         if self.runs.is_full() {
             let ended = self.runs.clear();
             self.hand_out_ended(ended, out);
@@ -478,14 +459,14 @@ impl Framer {
     }
 
     /// Hands out lines that were counted as quiet.
-    fn hand_out_ended(&mut self, ended: impl IntoIterator<Item = Line>, out: &mut dyn FnMut(Framed)) {
+    fn hand_out_ended(&mut self, ended: impl IntoIterator<Item = Line>, out: &mut dyn FnMut(Line)) {
         for line in ended {
             self.counts.quiet -= u64::from(line.lines);
-            out(Framed::Line(line));
+            out(line);
         }
     }
 
-    fn unwrapped(&mut self, bare: Bare<'_>, seq: u64, out: &mut dyn FnMut(Framed)) {
+    fn unwrapped(&mut self, bare: Bare<'_>, seq: u64, out: &mut dyn FnMut(Line)) {
         let Bare { text, source, outer_at, partial, output } = bare;
         let origin = match source {
             Some(source) => self.origin_of(source),
@@ -539,7 +520,7 @@ impl Framer {
     }
 
     /// Puts a line where it belongs: into the open record, or into a new one.
-    fn join(&mut self, mut piece: Piece, out: &mut dyn FnMut(Framed)) {
+    fn join(&mut self, mut piece: Piece, out: &mut dyn FnMut(Line)) {
         piece.text.truncate(piece.text.trim_end().len());
         let indent = piece.text.len() - piece.text.trim_start_matches([' ', '\t']).len();
         let Some(piece) = self.grow_object(piece, indent, out) else { return };
@@ -569,7 +550,7 @@ impl Framer {
     }
 
     /// Lets an unclosed JSON object take the line; gives it back where there is none, or it is not part of it.
-    fn grow_object(&mut self, piece: Piece, indent: usize, out: &mut dyn FnMut(Framed)) -> Option<Piece> {
+    fn grow_object(&mut self, piece: Piece, indent: usize, out: &mut dyn FnMut(Line)) -> Option<Piece> {
         let Some(Open { piece: object, indent: outer, kind: Kind::Json(scanner), .. }) = &mut self.open else {
             return Some(piece);
         };
@@ -597,7 +578,7 @@ impl Framer {
         None
     }
 
-    fn blank(&mut self, out: &mut dyn FnMut(Framed)) {
+    fn blank(&mut self, out: &mut dyn FnMut(Line)) {
         self.table = None;
         self.events = None;
         match &mut self.open {
@@ -607,7 +588,7 @@ impl Framer {
         }
     }
 
-    fn mark(&mut self, marker: Marker, out: &mut dyn FnMut(Framed)) {
+    fn mark(&mut self, marker: Marker, out: &mut dyn FnMut(Line)) {
         self.close(out);
         self.table = None;
         self.events = None;
@@ -627,7 +608,7 @@ impl Framer {
         command_of(body).is_some()
     }
 
-    fn begin_command(&mut self, piece: Piece, indent: usize, out: &mut dyn FnMut(Framed)) {
+    fn begin_command(&mut self, piece: Piece, indent: usize, out: &mut dyn FnMut(Line)) {
         let more = piece.text.ends_with('\\');
         if let Some(Open { piece: command, kind: Kind::Command, .. }) = &mut self.open {
             command.lines += piece.lines;
@@ -649,7 +630,7 @@ impl Framer {
     }
 
     /// Takes a table's header or row.
-    fn take_row(&mut self, piece: &Piece, indent: usize, start: Option<Start>, out: &mut dyn FnMut(Framed)) -> bool {
+    fn take_row(&mut self, piece: &Piece, indent: usize, start: Option<Start>, out: &mut dyn FnMut(Line)) -> bool {
         if let Some(table) = Table::opened_by(&piece.text) {
             self.close(out);
             self.table = Some(table);
@@ -668,7 +649,7 @@ impl Framer {
     }
 
     /// Takes the events at the end of `kubectl describe`.
-    fn take_event(&mut self, piece: &Piece, indent: usize, out: &mut dyn FnMut(Framed)) -> bool {
+    fn take_event(&mut self, piece: &Piece, indent: usize, out: &mut dyn FnMut(Line)) -> bool {
         let body = &piece.text[indent..];
         if body == "Events:" {
             self.close(out);
@@ -758,7 +739,7 @@ impl Framer {
         self.counts.cut += u64::from(!whole);
     }
 
-    fn begin(&mut self, start: Start, piece: Piece, indent: usize, out: &mut dyn FnMut(Framed)) {
+    fn begin(&mut self, start: Start, piece: Piece, indent: usize, out: &mut dyn FnMut(Line)) {
         self.close(out);
         let body = &piece.text[indent..];
         let kind = match start {
@@ -792,7 +773,7 @@ impl Framer {
             Some(Open { piece: Piece { text, ..piece }, header: None, indent, blanks: 0, kind, matters: false });
     }
 
-    fn close(&mut self, out: &mut dyn FnMut(Framed)) {
+    fn close(&mut self, out: &mut dyn FnMut(Line)) {
         match self.open.take() {
             Some(Open { piece, header, matters: true, .. }) => self.hand_out_read(piece, header, out),
             Some(Open { piece, header, .. }) => self.hand_out(piece, header, out),
@@ -800,7 +781,7 @@ impl Framer {
         }
     }
 
-    fn hand_out(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Framed)) {
+    fn hand_out(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Line)) {
         // A record of many lines is rare, and may say what matters in any of them.
         if self.scan == Scan::On && header.is_none() && piece.lines == 1 {
             let look = scan::look(piece.text.as_bytes());
@@ -817,14 +798,14 @@ impl Framer {
     }
 
     /// Hands out a record that is to be read.
-    fn hand_out_read(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Framed)) {
+    fn hand_out_read(&mut self, piece: Piece, header: Option<Arc<str>>, out: &mut dyn FnMut(Line)) {
         let Piece { origin, seq, number, lines, outer_at, text } = piece;
         if !self.runs.is_empty() && !scan::is_calm(text.as_bytes()) {
             let ended = self.runs.end(scan::destinations(text.as_bytes()));
             self.hand_out_ended(ended, out);
         }
         let command = self.command.clone();
-        out(Framed::Line(Line { origin, seq, number, lines, outer_at, command, header, text: text.into() }));
+        out(Line { origin, seq, number, lines, outer_at, command, header, text: text.into() });
     }
 }
 
@@ -912,7 +893,7 @@ mod differential;
 mod tests {
     use super::*;
 
-    fn records(input: &[u8], step: usize) -> Vec<Framed> {
+    fn records(input: &[u8], step: usize) -> Vec<Line> {
         let mut framer = Framer::new(Arc::new(Origin::new("c1", "a.log")), Scan::Off);
         let mut records = Vec::new();
         for chunk in input.chunks(step.max(1)) {
@@ -928,8 +909,7 @@ mod tests {
         for step in [1, 2, 3, 7, 64] {
             assert_eq!(records(input.as_bytes(), step), whole, "in chunks of {step}");
         }
-        let shown = whole.iter().map(|framed| {
-            let Framed::Line(line) = framed else { panic!("the scan is off") };
+        let shown = whole.iter().map(|line| {
             let mut shown = format!("{}+{} ", line.number, line.lines);
             if !line.origin.pod.is_empty() {
                 shown += &format!("[{}/{}/{}] ", line.origin.namespace, line.origin.pod, line.origin.container);
@@ -1108,10 +1088,8 @@ mod tests {
     fn commands_reach_to_the_next_command() {
         let input = "$ kubectl get ns \\\n  -o json\n{\n\"a\":1\n}\n$ nc -vz x\nok\n";
         check(input, &["1+2 $ kubectl get ns -o json", "3+3 {\"a\":1}", "6+1 $ nc -vz x", "7+1 ok"]);
-        let commands = records(input.as_bytes(), usize::MAX).into_iter().map(|framed| match framed {
-            Framed::Line(line) => line.command.unwrap_or_default().to_string(),
-            Framed::Worked { .. } => String::new(),
-        });
+        let commands =
+            records(input.as_bytes(), usize::MAX).into_iter().map(|line| line.command.unwrap_or_default().to_string());
         let wanted = ["kubectl get ns -o json", "kubectl get ns -o json", "nc -vz x", "nc -vz x"];
         assert_eq!(commands.collect::<Vec<_>>(), wanted);
     }
@@ -1132,11 +1110,7 @@ mod tests {
     fn a_line_longer_than_the_cap_is_cut_and_counted() {
         let mut framer = Framer::new(Arc::new(Origin::new("c1", "a.log")), Scan::Off);
         let mut lengths = Vec::new();
-        let mut take = |framed: Framed| {
-            if let Framed::Line(line) = framed {
-                lengths.push((line.seq, line.text.len()));
-            }
-        };
+        let mut take = |line: Line| lengths.push((line.seq, line.text.len()));
         for _ in 0..40 {
             framer.push(&[b'x'; 1 << 16], &mut take);
         }
@@ -1150,7 +1124,6 @@ mod tests {
     #[test]
     fn bytes_that_are_no_text_are_replaced() {
         let shown = records(b"2025-12-04T22:09:22Z\tinfo\t\xff\xfe\n", 1);
-        let Framed::Line(line) = &shown[0] else { panic!("the scan is off") };
-        assert_eq!(&*line.text, "2025-12-04T22:09:22Z\tinfo\t\u{fffd}\u{fffd}");
+        assert_eq!(&*shown[0].text, "2025-12-04T22:09:22Z\tinfo\t\u{fffd}\u{fffd}");
     }
 }

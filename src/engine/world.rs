@@ -60,7 +60,7 @@ impl World {
                 self.worked.insert(*thing, Arc::clone(event));
             }
         }
-        if matches!(event.fact, Fact::Worked(_) | Fact::Known | Fact::Opaque(_)) {
+        if matches!(event.fact, Fact::Known | Fact::Opaque(_)) {
             return;
         }
         let ordinary_success = matches!(event.fact, Fact::Connection(_) | Fact::Request(_)) && about.failed.is_none();

@@ -50,18 +50,15 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, 
             intake.lose(format!("{} is no text: not read", found.name));
             Ok(())
         }
-        Format::ZtunnelDump => documents::ztunnel(intake, found, &mut bytes),
-        Format::EnvoyDump => {
-            intake
-                .lose(format!("{} is a configuration of Envoy, of which no cause asks anything: not read", found.name));
-            Ok(())
-        }
         _ if documents::is_cluster_context(&found) => documents::cluster_context(intake, found, &mut bytes),
         Format::Empty if bytes.failed.is_none() => {
             intake.lose(format!("{} is empty", found.name));
             logs::read(intake, found, &mut bytes)
         }
-        Format::Log | Format::Yaml | Format::Json(_) | Format::Empty => logs::read(intake, found, &mut bytes),
+        Format::ZtunnelDump | Format::EnvoyDump | Format::Yaml | Format::Json(_) => {
+            documents::read(intake, found, &mut bytes)
+        }
+        Format::Log | Format::Empty => logs::read(intake, found, &mut bytes),
     }
 }
 

@@ -1,27 +1,75 @@
-//! State documents: read from the stream, held until their cluster is known.
+//! State documents: read whole, recognised by what they hold, held until their cluster is known.
 
 use std::io::{self, Read};
 
-use meshwhy_parsers::dump;
-use meshwhy_parsers::state::State;
+use meshwhy_parsers::document::{self, Document};
+use meshwhy_parsers::event::Fact;
+use meshwhy_parsers::time::Time;
 
-use super::Intake;
 use super::files::{self, Found};
+use super::{Intake, logs};
 
-/// Reads ztunnel's `/config_dump`. One that cannot be read is a loss.
-pub(super) fn ztunnel(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) -> anyhow::Result<()> {
-    match dump::ztunnel(io::BufReader::new(bytes)) {
-        Ok(dump) => {
-            let stream = intake.begin(&found)?;
-            intake.streams[stream as usize].hints.told = (!dump.cluster.is_empty()).then(|| dump.cluster.clone());
-            intake.documents.push((stream, State::Ztunnel(dump)));
-            intake.counts.documents += 1;
+/// What a document said, with the stream it was read from.
+pub(super) struct Said {
+    /// Ordinal of the stream.
+    pub stream: u32,
+    /// When it happened: only what has a time of its own.
+    pub at: Option<Time>,
+    /// The newest time that stands in its document.
+    pub taken: Option<Time>,
+    /// What it says.
+    pub fact: Fact,
+}
+
+/// Reads a document; what turns out to be none is read as a log.
+pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) -> anyhow::Result<()> {
+    let bytes_max = intake.wanted.limits.document_bytes_max;
+    let mut whole = Vec::new();
+    let failed = bytes.take(bytes_max).read_to_end(&mut whole).err();
+    let read = document::read(&whole, document::Found { path: &found.path, command: "" });
+    if read.is_some() {
+        if let Some(error) = &failed {
+            intake.lose(format!("{} cannot be read to its end: {error}; what came before was read", found.name));
         }
-        Err(error) => {
-            intake.lose(format!("{} looks like ztunnel's configuration but cannot be read: {error}", found.name));
+        if bytes_max <= whole.len() as u64 {
+            intake.lose(format!("{} is a document of more than {bytes_max} bytes: the rest was not read", found.name));
         }
     }
+    match read {
+        Some(Ok(document)) => return take(intake, &found, document),
+        Some(Err(error)) => {
+            intake.lose(format!("{}: {error}", found.name));
+            return Ok(());
+        }
+        None => {}
+    }
+    let rest: Box<dyn Read> = match failed {
+        Some(error) => Box::new(Broken(Some(error))),
+        None => Box::new(bytes),
+    };
+    logs::read(intake, found, &mut io::Cursor::new(whole).chain(rest))
+}
+
+/// Takes what a document said.
+fn take(intake: &mut Intake<'_>, found: &Found, document: Document) -> anyhow::Result<()> {
+    for loss in document.losses {
+        intake.lose(format!("{}: {loss}", found.name));
+    }
+    let stream = intake.begin(found)?;
+    intake.streams[stream as usize].hints.told = (!document.cluster.is_empty()).then_some(document.cluster);
+    let taken = document.taken;
+    intake.documents.extend(document.facts.into_iter().map(|(at, fact)| Said { stream, at, taken, fact }));
+    intake.counts.documents += 1;
     Ok(())
+}
+
+/// A stream that ends with an error.
+struct Broken(Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Whether this is the file of a bug report that names the kubeconfig context it was taken with.

@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use meshwhy_parsers::frame::{Framed, Framer};
+use meshwhy_parsers::event::Line;
+use meshwhy_parsers::frame::Framer;
 use meshwhy_parsers::origin::SharedOrigin;
 use meshwhy_parsers::time::Time;
 
-use super::{Contexts, Counts, Item, Wanted, logs, worked};
+use super::{Contexts, Counts, Item, Wanted};
 
 /// Bytes into items as they come.
 pub struct Live<'w> {
     wanted: &'w Wanted<'w>,
-    origin: SharedOrigin,
     contexts: Contexts,
     framer: Framer,
     at: Time,
@@ -26,7 +26,6 @@ impl Live<'_> {
             wanted,
             contexts: Contexts { known: vec![origin.cluster.clone()], last: None },
             framer: Framer::new(Arc::clone(&origin), wanted.scan),
-            origin,
             at: Time::MIN,
             items: VecDeque::new(),
         }
@@ -58,21 +57,17 @@ impl Live<'_> {
         Counts { files: 1, documents: 0, lines: counts.lines, quiet: counts.quiet }
     }
 
-    fn frame(&mut self, with: impl FnOnce(&mut Framer, &mut dyn FnMut(Framed))) {
+    fn frame(&mut self, with: impl FnOnce(&mut Framer, &mut dyn FnMut(Line))) {
         let mut framed = Vec::new();
-        with(&mut self.framer, &mut |one| framed.push((logs::time_of(&one), one)));
+        with(&mut self.framer, &mut |one| framed.push((meshwhy_parsers::time_of(&one), one)));
         for (at, one) in framed {
             self.at = at.unwrap_or(self.at);
             if self.wanted.filter().leaves_out(self.at) {
                 continue;
             }
-            self.items.push_back(match one {
-                Framed::Line(mut line) => {
-                    line.origin = self.contexts.origin(&line.origin, line.command.as_deref());
-                    Item::Line(line)
-                }
-                Framed::Worked { seq, number, at, things } => worked(&self.origin, seq, number, at, things),
-            });
+            let mut line = one;
+            line.origin = self.contexts.origin(&line.origin, line.command.as_deref());
+            self.items.push_back(Item::Line(line));
         }
     }
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use anyhow::anyhow;
-use meshwhy_parsers::frame::{self, Framed, Framer, Scan};
+use meshwhy_parsers::event::Line;
+use meshwhy_parsers::frame::{self, Framer, Scan};
 use meshwhy_parsers::origin::{self, SharedOrigin};
 use meshwhy_parsers::time::Time;
 
@@ -169,7 +170,7 @@ struct Log {
     /// The last time that was printed: what follows without one belongs to it.
     at: Time,
     /// Records at the begin of a part that have no time: they go with the first one that has.
-    held: Option<Vec<Framed>>,
+    held: Option<Vec<Line>>,
 }
 
 /// Records without a time that are held back at the begin of a part.
@@ -206,20 +207,20 @@ impl Log {
     }
 
     /// Gives a record its time and writes it down.
-    fn place(&mut self, scribe: &mut Scribe, framed: Framed) -> anyhow::Result<()> {
-        match time_of(&framed) {
+    fn place(&mut self, scribe: &mut Scribe, line: Line) -> anyhow::Result<()> {
+        match meshwhy_parsers::time_of(&line) {
             Some(at) => {
                 self.at = at;
                 self.release(scribe)?;
             }
             None => {
                 if let Some(held) = self.held.as_mut().filter(|held| held.len() < HELD_MAX) {
-                    held.push(framed);
+                    held.push(line);
                     return Ok(());
                 }
             }
         }
-        self.write(scribe, framed)
+        self.write(scribe, line)
     }
 
     fn release(&mut self, scribe: &mut Scribe) -> anyhow::Result<()> {
@@ -227,27 +228,14 @@ impl Log {
         held.into_iter().try_for_each(|one| self.write(scribe, one))
     }
 
-    fn write(&self, scribe: &mut Scribe, framed: Framed) -> anyhow::Result<()> {
+    fn write(&self, scribe: &mut Scribe, line: Line) -> anyhow::Result<()> {
         if scribe.shared.filter.leaves_out(self.at) {
             return Ok(());
         }
-        let part = self.part;
-        let (seq, record) = match framed {
-            Framed::Line(line) => {
-                let source = scribe.source(self.stream, &self.origin, &line.origin);
-                (line.seq, Record::Line { line, part, source })
-            }
-            Framed::Worked { seq, number, at, things } => (seq, Record::Worked { seq, number, at, things, part }),
-        };
+        let seq = line.seq;
+        let source = scribe.source(self.stream, &self.origin, &line.origin);
+        let record = Record { line, part: self.part, source };
         scribe.sorter.push(Key { at: self.at, stream: self.stream, seq }, &record)
-    }
-}
-
-/// The time of a record.
-pub(super) fn time_of(framed: &Framed) -> Option<Time> {
-    match framed {
-        Framed::Line(line) => meshwhy_parsers::time_of(line),
-        Framed::Worked { at, .. } => *at,
     }
 }
 

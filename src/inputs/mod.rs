@@ -8,19 +8,19 @@ pub mod logs;
 pub mod spill;
 pub mod stdin;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use meshwhy_parsers::event::{Event, Fact, Level, Line, Thing};
+use meshwhy_parsers::event::{DOCUMENT, Event, Level, Line};
 use meshwhy_parsers::frame::{Scan, WINDOW};
 use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
-use meshwhy_parsers::state::State;
 use meshwhy_parsers::time::Time;
 
 use files::Found;
 use logs::{Crew, Part};
-use spill::{Record, Sorted};
+use spill::{Key, Record, Sorted};
 use stdin::Stdin;
 
 /// The limits of what is read, all of them.
@@ -55,6 +55,8 @@ pub struct InputLimits {
     pub sources_max: usize,
     /// Different templates of unknown lines that are counted apart.
     pub templates_max: usize,
+    /// Bytes of one state document: it is read whole.
+    pub document_bytes_max: u64,
     /// Losses that are named; further ones are only counted.
     pub losses_max: usize,
 }
@@ -76,6 +78,7 @@ impl Default for InputLimits {
             folder_depth_max: 32,
             sources_max: 16_384,
             templates_max: 4_096,
+            document_bytes_max: 256 << 20,
             losses_max: 100,
         }
     }
@@ -172,7 +175,7 @@ struct Stream {
 struct Intake<'a> {
     wanted: &'a Wanted<'a>,
     streams: Vec<Stream>,
-    documents: Vec<(u32, State)>,
+    documents: Vec<documents::Said>,
     counts: Counts,
     losses: Losses,
     crew: Crew,
@@ -201,8 +204,12 @@ pub struct Batch {
     pub losses: Losses,
     /// Paths the user named that could not be read at all, with the reason and a hint.
     pub refused: Vec<String>,
-    /// State documents, each as an event.
+    /// What state documents say, each as an event: it is seen before all lines.
     pub documents: Vec<Event>,
+    /// What documents say that has a time of its own, the latest first: it takes its place among the lines.
+    dated: Vec<Event>,
+    /// The record that comes after a dated event.
+    ahead: Option<(Key, Record)>,
     origins: Vec<Option<SharedOrigin>>,
     sources: Vec<SharedOrigin>,
     /// The lines before each part of its stream; `None` for a part that does not count.
@@ -216,8 +223,8 @@ pub struct Batch {
 pub enum Item {
     /// A record to be parsed.
     Line(Line),
-    /// Things that worked.
-    Worked(Event),
+    /// What a document says at this time.
+    Event(Event),
 }
 
 /// Reads all paths; what cannot be read is said in the batch. `stdin` is read where the path is `-`.
@@ -241,10 +248,12 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         .zip(&clusters)
         .map(|(stream, cluster)| (!stream.is_repeat).then(|| Arc::new(origin_of(stream, cluster))))
         .collect();
-    let documents = intake.documents.into_iter().filter_map(|(stream, state)| {
-        let origin = origins.get(stream as usize)?.clone()?;
-        Some(document(origin, state))
+    let said = intake.documents.into_iter().filter_map(|said| {
+        let origin = origins.get(said.stream as usize)?.clone()?;
+        Some(document(origin, said))
     });
+    let (documents, mut dated): (Vec<Event>, Vec<Event>) = said.partition(Event::is_document);
+    dated.sort_by_key(|event| Reverse(event.at));
     let sources = intake.crew.sources().into_iter().map(|(stream, named)| {
         let cluster = if named.cluster.is_empty() { &clusters[stream as usize] } else { &named.cluster };
         Arc::new(Origin { cluster: cluster.clone(), ..Origin::clone(&named) })
@@ -253,7 +262,9 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         counts: intake.counts,
         losses: intake.losses,
         refused,
-        documents: documents.collect(),
+        documents,
+        dated,
+        ahead: None,
         sources: sources.collect(),
         contexts: Contexts { known: clusters, last: None },
         origins,
@@ -265,25 +276,25 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
 impl Batch {
     /// The next record in event-time order.
     pub fn next_item(&mut self) -> anyhow::Result<Option<Item>> {
-        while let Some((stream, record)) = self.sorted.next_record()? {
-            let Some(Some(origin)) = self.origins.get(stream as usize) else { continue };
-            let part = match &record {
-                Record::Line { part, .. } | Record::Worked { part, .. } => *part as usize,
+        loop {
+            let next = match self.ahead.take() {
+                Some(ahead) => Some(ahead),
+                None => self.sorted.next_record()?,
             };
-            let Some(Some(lines_before)) = self.parts.get(part).copied() else { continue };
-            return Ok(Some(match record {
-                Record::Line { mut line, source, .. } => {
-                    line.number += lines_before;
-                    let origin = (source as usize).checked_sub(1).and_then(|at| self.sources.get(at)).unwrap_or(origin);
-                    line.origin = self.contexts.origin(origin, line.command.as_deref());
-                    Item::Line(line)
-                }
-                Record::Worked { seq, number, at, things, .. } => {
-                    worked(origin, seq, number + lines_before, at, things)
-                }
-            }));
+            let is_later = |event: &mut Event| next.as_ref().is_none_or(|(key, _)| event.at <= Some(key.at));
+            if let Some(event) = self.dated.pop_if(is_later) {
+                self.ahead = next;
+                return Ok(Some(Item::Event(event)));
+            }
+            let Some((key, record)) = next else { return Ok(None) };
+            let Some(Some(origin)) = self.origins.get(key.stream as usize) else { continue };
+            let Record { mut line, part, source } = record;
+            let Some(Some(lines_before)) = self.parts.get(part as usize).copied() else { continue };
+            line.number += lines_before;
+            let origin = (source as usize).checked_sub(1).and_then(|at| self.sources.get(at)).unwrap_or(origin);
+            line.origin = self.contexts.origin(origin, line.command.as_deref());
+            return Ok(Some(Item::Line(line)));
         }
-        Ok(None)
     }
 }
 
@@ -311,29 +322,17 @@ fn origin_of(stream: &Stream, cluster: &str) -> Origin {
     }
 }
 
-fn worked(origin: &SharedOrigin, seq: u64, number: u64, at: Option<Time>, things: Vec<Thing>) -> Item {
-    Item::Worked(Event {
-        at,
-        origin: Arc::clone(origin),
-        seq,
-        number,
-        level: Level::Info,
-        text: "".into(),
-        signature: None,
-        fact: Fact::Worked(things),
-    })
-}
-
-fn document(origin: SharedOrigin, state: State) -> Event {
+/// What a document said: with its own time an event among lines, else state, seen when its document was taken.
+fn document(origin: SharedOrigin, said: documents::Said) -> Event {
     Event {
-        at: None,
+        at: said.at.or(said.taken),
         origin,
         seq: 0,
         number: 0,
         level: Level::Info,
         text: "".into(),
-        signature: Some("document"),
-        fact: Fact::State(Box::new(state)),
+        signature: said.at.is_none().then_some(DOCUMENT),
+        fact: said.fact,
     }
 }
 

@@ -8,35 +8,19 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use anyhow::Context;
-use meshwhy_parsers::event::{Line, Thing};
+use meshwhy_parsers::event::Line;
 use meshwhy_parsers::origin::{Origin, SharedOrigin};
 use meshwhy_parsers::time::Time;
 
-/// What is sorted.
+/// What is sorted: a record to be parsed.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Record {
-    /// A record to be parsed.
-    Line {
-        /// The record; its origin is filled in when it is read back.
-        line: Line,
-        /// Which part of its stream it is from; lines are numbered within the part.
-        part: u32,
-        /// Which of its stream's sources printed it; 0 for the stream itself.
-        source: u32,
-    },
-    /// Things that worked.
-    Worked {
-        /// Byte offset within the stream.
-        seq: u64,
-        /// Line number.
-        number: u64,
-        /// When.
-        at: Option<Time>,
-        /// What worked.
-        things: Vec<Thing>,
-        /// Which part of its stream it is from.
-        part: u32,
-    },
+pub struct Record {
+    /// The record; its origin is filled in when it is read back.
+    pub line: Line,
+    /// Which part of its stream it is from; lines are numbered within the part.
+    pub part: u32,
+    /// Which of its stream's sources printed it; 0 for the stream itself.
+    pub source: u32,
 }
 
 /// Where a record stands among all: by time, then stream, then place in the stream.
@@ -192,7 +176,7 @@ impl Sorted {
     }
 
     /// The next record with its stream.
-    pub fn next_record(&mut self) -> anyhow::Result<Option<(u32, Record)>> {
+    pub fn next_record(&mut self) -> anyhow::Result<Option<(Key, Record)>> {
         let Some(Reverse((key, run))) = self.heap.pop() else { return Ok(None) };
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
@@ -215,20 +199,14 @@ impl Sorted {
         }
         let record = self.decode(&scratch, key).context("the temporary file changed while it was in use")?;
         self.scratch = scratch;
-        Ok(Some((key.stream, record)))
+        Ok(Some((key, record)))
     }
 
     fn decode(&mut self, bytes: &[u8], key: Key) -> Option<Record> {
         let mut rest = &bytes[KEY_BYTES..];
-        let is_line = take(&mut rest)? == 0;
         let number = take(&mut rest)?;
         let part = u32::try_from(take(&mut rest)?).ok()?;
         let at = take_time(&mut rest)?;
-        if !is_line {
-            let things =
-                rest.chunks_exact(8).map(|eight| Thing(u64::from_le_bytes(eight.try_into().expect("eight bytes"))));
-            return Some(Record::Worked { seq: key.seq, number, at, things: things.collect(), part });
-        }
         let lines = u32::try_from(take(&mut rest)?).ok()?;
         let source = u32::try_from(take(&mut rest)?).ok()?;
         let command = take_shared(&mut rest, &mut self.last_command)?;
@@ -236,7 +214,7 @@ impl Sorted {
         let text = std::str::from_utf8(rest).ok()?.into();
         let origin = Arc::clone(&self.origin);
         let line = Line { origin, seq: key.seq, number, lines, outer_at: at, command, header, text };
-        Some(Record::Line { line, part, source })
+        Some(Record { line, part, source })
     }
 }
 
@@ -299,26 +277,15 @@ fn encode(key: Key, record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(&key.at.0.to_le_bytes());
     out.extend_from_slice(&key.stream.to_le_bytes());
     out.extend_from_slice(&key.seq.to_le_bytes());
-    match record {
-        Record::Line { line, part, source } => {
-            put(0, out);
-            put(line.number, out);
-            put(u64::from(*part), out);
-            put_time(line.outer_at, out);
-            put(u64::from(line.lines), out);
-            put(u64::from(*source), out);
-            put_shared(line.command.as_deref(), out);
-            put_shared(line.header.as_deref(), out);
-            out.extend_from_slice(line.text.as_bytes());
-        }
-        Record::Worked { number, at, things, part, .. } => {
-            put(1, out);
-            put(*number, out);
-            put(u64::from(*part), out);
-            put_time(*at, out);
-            things.iter().for_each(|thing| out.extend_from_slice(&thing.0.to_le_bytes()));
-        }
-    }
+    let Record { line, part, source } = record;
+    put(line.number, out);
+    put(u64::from(*part), out);
+    put_time(line.outer_at, out);
+    put(u64::from(line.lines), out);
+    put(u64::from(*source), out);
+    put_shared(line.command.as_deref(), out);
+    put_shared(line.header.as_deref(), out);
+    out.extend_from_slice(line.text.as_bytes());
 }
 
 /// Writes a number in as many bytes as it needs, seven bits each.
@@ -384,32 +351,21 @@ mod tests {
     use super::*;
 
     fn record(number: u64) -> Record {
-        match number % 3 {
-            0 => Record::Worked {
-                seq: number * 10,
-                number,
-                at: Some(Time(7)),
-                things: vec![Thing(1), Thing(number)],
-                part: 4,
-            },
-            rest => Record::Line {
-                line: Line {
-                    origin: Arc::new(Origin::default()),
-                    seq: number * 10,
-                    number,
-                    lines: 2,
-                    outer_at: (rest == 1).then_some(Time(-3)),
-                    command: (rest == 1).then(|| "kubectl get pods".into()),
-                    header: (rest == 2).then(|| "NAME READY".into()),
-                    text: "ä".repeat(number as usize % 100).into(),
-                },
-                part: number as u32,
-                source: number as u32 % 300,
-            },
-        }
+        let rest = number % 3;
+        let line = Line {
+            origin: Arc::new(Origin::default()),
+            seq: number * 10,
+            number,
+            lines: 2,
+            outer_at: (rest == 1).then_some(Time(-3)),
+            command: (rest == 1).then(|| "kubectl get pods".into()),
+            header: (rest == 2).then(|| "NAME READY".into()),
+            text: "ä".repeat(number as usize % 100).into(),
+        };
+        Record { line, part: number as u32, source: number as u32 % 300 }
     }
 
-    fn sorted(bytes_max: usize) -> (Vec<(u32, Record)>, usize) {
+    fn sorted(bytes_max: usize) -> (Vec<(Key, Record)>, usize) {
         let mut sorter = Sorter::new(bytes_max);
         for number in 0..2_000u64 {
             let at = Time((number * 7_919 % 2_000) as i64);
@@ -432,12 +388,8 @@ mod tests {
         assert!(runs > 10, "{runs}");
         assert!(in_memory == spilled);
         let of = |number: u64| in_memory.iter().find(|(_, other)| *other == record(number));
-        assert_eq!(of(1_001).map(|(stream, _)| *stream), Some(1));
-        let number = |record: &Record| match record {
-            Record::Line { line, .. } => line.number,
-            Record::Worked { number, .. } => *number,
-        };
-        let times: Vec<u64> = in_memory.iter().map(|(_, record)| number(record) * 7_919 % 2_000).collect();
+        assert_eq!(of(1_001).map(|(key, _)| key.stream), Some(1));
+        let times: Vec<u64> = in_memory.iter().map(|(_, record)| record.line.number * 7_919 % 2_000).collect();
         assert!(times.is_sorted());
     }
 }

@@ -228,7 +228,6 @@ pub fn fields(fact: &Fact) -> Vec<(&'static str, String)> {
                 fields.text(name, value);
             }
         }
-        Fact::Worked(things) => fields.text("things", &things.len().to_string()),
         Fact::Known => {}
         Fact::Opaque(opaque) => fields.text("template", &opaque.template),
     }

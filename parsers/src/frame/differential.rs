@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Counts, Framed, Framer, Scan, starts_record};
+use super::{Counts, Framer, Scan, starts_record};
 use crate::event::{Event, Fact, Level, Line, Thing};
 use crate::origin::Origin;
 use crate::{parse, signatures};
@@ -115,11 +115,7 @@ fn json_request(numbers: &mut Numbers, time: &str, n: usize, port: usize) -> Str
 fn framed(log: &str, scan: Scan) -> (Vec<Line>, Counts) {
     let mut framer = Framer::new(Arc::new(Origin::new("c1", "a.log")), scan);
     let mut lines = Vec::new();
-    let mut take = |framed| {
-        if let Framed::Line(line) = framed {
-            lines.push(line);
-        }
-    };
+    let mut take = |line| lines.push(line);
     framer.push(log.as_bytes(), &mut take);
     framer.finish(&mut take);
     // The last success of a run comes out when the run ends.
@@ -213,11 +209,7 @@ fn the_scan_does_not_depend_on_chunks() {
     for step in [1, 13, 1_000, 4_099] {
         let mut framer = Framer::new(Arc::new(Origin::new("c1", "a.log")), Scan::On);
         let mut lines = Vec::new();
-        let mut take = |framed| {
-            if let Framed::Line(line) = framed {
-                lines.push(line);
-            }
-        };
+        let mut take = |line| lines.push(line);
         log.as_bytes().chunks(step).for_each(|chunk| framer.push(chunk, &mut take));
         framer.finish(&mut take);
         lines.sort_by_key(|line: &Line| line.seq);
@@ -242,11 +234,9 @@ fn framed_in_parts(log: &str, window: u64) -> (Vec<Line>, u64, usize) {
         let origin = Arc::new(Origin::new("c1", "a.log"));
         let mut current =
             framer.take().unwrap_or_else(|| Framer::at(origin, Scan::On, part[0] as u64).with_window(window));
-        let mut take = |framed| {
-            if let Framed::Line(mut line) = framed {
-                line.number += before;
-                lines.push(line);
-            }
+        let mut take = |mut line: Line| {
+            line.number += before;
+            lines.push(line);
         };
         current.push(&log.as_bytes()[part[0]..part[1]], &mut take);
         let is_last = at + 2 == cuts.len();
@@ -269,9 +259,7 @@ fn parts_give_what_the_whole_gives() {
         let mut framer = Framer::new(Arc::new(Origin::new("c1", "a.log")), Scan::On).with_window(32 << 10);
         let mut whole = Vec::new();
         let mut take = |framed| {
-            if let Framed::Line(line) = framed {
-                whole.push(line);
-            }
+            whole.push(framed);
         };
         framer.push(log.as_bytes(), &mut take);
         framer.finish(&mut take);
