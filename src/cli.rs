@@ -3,16 +3,19 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use meshwhy_parsers::frame::Scan;
 
-use crate::config::{self, Colour, FailOn, ReplayConfig};
+use crate::config::{self, Colour, FailOn, ReplayConfig, Task};
 use crate::engine::cause::Severity;
 use crate::outputs::Output;
+use crate::outputs::junit::Junit;
 use crate::outputs::ndjson::{self, Ndjson};
 use crate::outputs::schema::SCHEMA;
 use crate::outputs::text::{Look, Text};
-use crate::{causes, explain};
+use crate::signatures::Signatures;
+use crate::{causes, explain, trace};
 
 #[derive(Parser)]
 #[command(name = "meshwhy", version, about, long_about = ABOUT, after_long_help = EXIT_CODES)]
@@ -38,6 +41,8 @@ Exit codes:
 
 Examples:
   meshwhy replay bug-report.tar.gz
+  meshwhy check state/
+  meshwhy trace sleep.sample helloworld.sample:5000 state/
   meshwhy replay --cluster east=logs/east --cluster west=logs/west logs
   kubectl logs -n istio-system deploy/istiod | meshwhy replay -
   meshwhy explain remote-secret-missing
@@ -46,6 +51,8 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Replay(Replay),
+    Check(Check),
+    Trace(Trace),
     Causes(Causes),
     Explain(Explain),
     /// Print the JSON Schema of the NDJSON records.
@@ -70,6 +77,101 @@ enum Command {
 #[derive(Args)]
 #[command(after_long_help = replay_help())]
 struct Replay {
+    #[command(flatten)]
+    reading: Reading,
+
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
+    output: Format,
+
+    #[command(flatten)]
+    printing: Printing,
+
+    /// Also print every event that is evidence, as a record (NDJSON only).
+    #[arg(long)]
+    events: bool,
+
+    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
+    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
+    signatures: Option<PathBuf>,
+
+    /// Parse every line, also those that cannot matter.
+    #[arg(long, hide = true)]
+    no_scan: bool,
+}
+
+/// Check from saved state whether a mesh of clusters is sound.
+///
+/// Asks what one would check by hand, in the order in which one failure makes the next meaningless: pass, warn, fail, or
+/// that it cannot be told and what is missing. What fails is named as a root cause with its remedy.
+#[derive(Args)]
+#[command(after_long_help = CHECK_HELP)]
+struct Check {
+    #[command(flatten)]
+    reading: Reading,
+
+    /// The clusters are not linked yet: leave out what can only be so afterwards.
+    #[arg(long)]
+    precheck: bool,
+
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = StateFormat::Text, env = "MESHWHY_OUTPUT")]
+    output: StateFormat,
+
+    #[command(flatten)]
+    printing: Printing,
+}
+
+/// Walk one call hop by hop through saved state, and name what breaks it.
+#[derive(Args)]
+#[command(after_long_help = TRACE_HELP)]
+struct Trace {
+    /// The caller: a pod or a workload, `[CLUSTER/]NAME[.NAMESPACE]`.
+    from: String,
+
+    /// What it calls: `HOST:PORT` or a URL.
+    to: String,
+
+    #[command(flatten)]
+    reading: Reading,
+
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = StateFormat::Text, env = "MESHWHY_OUTPUT")]
+    output: StateFormat,
+
+    #[command(flatten)]
+    printing: Printing,
+}
+
+const CHECK_HELP: &str = "\
+What to save, of every cluster, into a folder of its name:
+  kubectl get ns,svc,endpoints,pods,deploy,ds,configmap,secret,mutatingwebhookconfiguration -A -o yaml > east/objects.yaml
+  kubectl get gateways.gateway.networking.k8s.io,gateways.networking.istio.io,destinationrules,workloadentries -A -o yaml
+  istioctl bug-report, istioctl x internal-debug clusterz|endpointShardz|networkz --all, istioctl proxy-config all -o json
+
+Examples:
+  meshwhy check state/
+  meshwhy check --cluster east=bug-report-1.tar.gz --cluster west=bug-report-2.tar.gz bug-report-*.tar.gz
+  meshwhy check --precheck --output junit state/ > mesh.xml
+
+Exit codes:
+  0  nothing fails
+  1  at least one check fails
+  2  could not do what was asked";
+
+const TRACE_HELP: &str = "\
+Examples:
+  meshwhy trace sleep.sample helloworld.sample:5000 state/
+  meshwhy trace cluster1/sleep.sample http://helloworld.sample:5000/hello state/
+
+Exit codes:
+  0  no hop fails, as far as state tells
+  1  a hop fails
+  2  could not do what was asked";
+
+/// What to read.
+#[derive(Args)]
+struct Reading {
     /// Files, folders and archives (tar, tar.gz, zip, gz, zst); `-` reads standard input.
     ///
     /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
@@ -77,21 +179,9 @@ struct Replay {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// How to print.
-    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
-    output: Format,
-
-    /// Also print every event that is evidence, as a record (NDJSON only).
-    #[arg(long)]
-    events: bool,
-
     /// Name the cluster of a file or folder; may be repeated.
     #[arg(long, value_name = "NAME=PATH")]
     cluster: Vec<String>,
-
-    /// From which severity on an open finding makes the exit code 1.
-    #[arg(long, value_enum, default_value_t = FailOnWord::Warning, value_name = "SEVERITY")]
-    fail_on: FailOnWord,
 
     /// Judge only these causes.
     #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
@@ -109,25 +199,47 @@ struct Replay {
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
 
-    /// Print one line a finding (text) or the summary record alone (NDJSON).
-    #[arg(long, short)]
-    quiet: bool,
-
     /// How many threads read and parse; the result is the same with any number.
     #[arg(long, value_name = "N", env = "MESHWHY_THREADS", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
+}
+
+impl Reading {
+    /// The configuration that reads it, with the user's own signatures.
+    fn config(self, signatures: Signatures) -> anyhow::Result<ReplayConfig> {
+        Ok(ReplayConfig {
+            cluster_names: self.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
+            since: self.since.map(|text| config::moment("--since", &text)).transpose()?,
+            until: self.until.map(|text| config::moment("--until", &text)).transpose()?,
+            threads: self.threads.map_or_else(config::threads_default, usize::from),
+            causes: config::causes(&self.only, &self.disable, &signatures)?,
+            signatures,
+            ..ReplayConfig::of(self.paths)
+        })
+    }
+}
+
+/// How to print, and what to exit with.
+#[derive(Args)]
+struct Printing {
+    /// From which severity on an open finding makes the exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOnWord::Warning, value_name = "SEVERITY")]
+    fail_on: FailOnWord,
+
+    /// Print the short form: what is wrong alone (text), or the summary record alone (NDJSON).
+    #[arg(long, short)]
+    quiet: bool,
 
     /// When to colour. NO_COLOR is respected.
     #[arg(long, value_enum, default_value_t = Colour::Auto, env = "MESHWHY_COLOR")]
     color: Colour,
+}
 
-    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
-    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
-    signatures: Option<PathBuf>,
-
-    /// Parse every line, also those that cannot matter.
-    #[arg(long, hide = true)]
-    no_scan: bool,
+impl Printing {
+    fn text(&self, live: bool) -> Box<dyn Output> {
+        let look = Look { width: config::width(), colour: self.color.is_on(), quiet: self.quiet, live };
+        Box::new(Text::new(look))
+    }
 }
 
 /// List the root causes that can be named.
@@ -198,6 +310,16 @@ enum Format {
     Text,
     /// One JSON record a line, for programs; see `meshwhy schema`.
     Ndjson,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum StateFormat {
+    /// For people.
+    Text,
+    /// One JSON record a line, for programs; see `meshwhy schema`.
+    Ndjson,
+    /// JUnit XML, for pipelines.
+    Junit,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -274,6 +396,14 @@ pub fn main() -> u8 {
 fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
         Command::Replay(flags) => replay(flags, out),
+        Command::Check(flags) => {
+            let task = Task::Check { before_linking: flags.precheck };
+            ask(task, flags.reading, flags.output, &flags.printing, out)
+        }
+        Command::Trace(flags) => {
+            let task = call(&flags.from, &flags.to)?;
+            ask(task, flags.reading, flags.output, &flags.printing, out)
+        }
         Command::Causes(Causes { output: Format::Text }) => {
             out.write_all(explain::catalogue(config::width()).as_bytes())?;
             Ok(0)
@@ -327,28 +457,55 @@ fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
 
 fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
     let signatures = config::signatures(flags.signatures.as_deref())?;
+    // The scan knows what the built-in signatures look for, not what the user's do.
+    let scan = if flags.no_scan || !signatures.is_empty() { Scan::Off } else { Scan::On };
     let config = ReplayConfig {
-        cluster_names: flags.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
-        since: flags.since.map(|text| config::moment("--since", &text)).transpose()?,
-        until: flags.until.map(|text| config::moment("--until", &text)).transpose()?,
-        threads: flags.threads.map_or_else(config::threads_default, usize::from),
-        // The scan knows what the built-in signatures look for, not what the user's do.
-        scan: if flags.no_scan || !signatures.is_empty() { Scan::Off } else { Scan::On },
-        causes: config::causes(&flags.only, &flags.disable, &signatures)?,
-        signatures,
-        fail_on: flags.fail_on.resolve(),
+        scan,
+        fail_on: flags.printing.fail_on.resolve(),
         events: flags.events,
-        quiet: flags.quiet,
-        ..ReplayConfig::of(flags.paths)
+        quiet: flags.printing.quiet,
+        ..flags.reading.config(signatures)?
     };
     let mut output: Box<dyn Output> = match flags.output {
         Format::Text => {
             let live = !config.quiet && matches!(&config.paths[..], [path] if path.as_os_str() == "-");
-            Box::new(Text::new(Look { width: config::width(), colour: flags.color.is_on(), quiet: config.quiet, live }))
+            flags.printing.text(live)
         }
         Format::Ndjson => Box::new(Ndjson::new(config.events, config.quiet)),
     };
     crate::run::replay(&config, &mut *output, out)
+}
+
+/// Answers a question about state.
+fn ask(
+    task: Task,
+    reading: Reading,
+    output: StateFormat,
+    printing: &Printing,
+    out: &mut dyn Write,
+) -> anyhow::Result<u8> {
+    let config = ReplayConfig {
+        fail_on: printing.fail_on.resolve(),
+        quiet: printing.quiet,
+        task,
+        ..reading.config(Signatures::default())?
+    };
+    let mut output: Box<dyn Output> = match output {
+        StateFormat::Text => printing.text(false),
+        StateFormat::Ndjson => Box::new(Ndjson::new(false, config.quiet)),
+        StateFormat::Junit => Box::new(Junit::default()),
+    };
+    crate::run::replay(&config, &mut *output, out)
+}
+
+fn call(from: &str, to: &str) -> anyhow::Result<Task> {
+    let caller = trace::From::parse(from).with_context(|| {
+        format!("cannot read the caller {from:?}\nhint: a pod or a workload with its namespace: sleep.sample")
+    })?;
+    let called = trace::To::parse(to).with_context(|| {
+        format!("cannot read the destination {to:?}\nhint: a host and a port: helloworld.sample:5000")
+    })?;
+    Ok(Task::Trace(caller, called))
 }
 
 /// Standard output whose reader may go away: what is left to say is then dropped, and the exit code still tells.

@@ -16,6 +16,7 @@ use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
 use crate::inputs::InputLimits;
 use crate::signatures::{COUNT_MAX, SUBJECTS_MAX, Signatures};
+use crate::trace;
 
 /// Everything a replay needs to know.
 pub struct ReplayConfig {
@@ -45,6 +46,22 @@ pub struct ReplayConfig {
     pub limits: Limits,
     /// The limits of what is read.
     pub input_limits: InputLimits,
+    /// What is asked of what was read.
+    pub task: Task,
+}
+
+/// What is asked of what was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Why does fail what the lines show to fail?
+    Replay,
+    /// Is the mesh sound?
+    Check {
+        /// Whether the clusters are not linked yet.
+        before_linking: bool,
+    },
+    /// Why does this call not arrive?
+    Trace(trace::From, trace::To),
 }
 
 impl ReplayConfig {
@@ -64,6 +81,7 @@ impl ReplayConfig {
             quiet: false,
             limits: Limits::default(),
             input_limits: InputLimits::default(),
+            task: Task::Replay,
         }
     }
 }

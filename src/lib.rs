@@ -13,4 +13,8 @@ pub mod engine;
 
 pub mod causes;
 
+pub mod checks;
+
+pub mod trace;
+
 pub mod outputs;

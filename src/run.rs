@@ -6,13 +6,17 @@ use std::io;
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
 
-use crate::config::ReplayConfig;
-use crate::engine::Engine;
+use crate::checks;
+use crate::config::{ReplayConfig, Task};
+use crate::engine::check::{Check, Outcome};
+use crate::engine::trace::Trace;
+use crate::engine::{Asks, Engine};
 use crate::inputs::live::Live;
 use crate::inputs::stdin::{Heard, Stdin};
 use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted};
 use crate::outputs::{Output, Summary, worst_severity};
 use crate::signatures::Counting;
+use crate::trace;
 
 /// Reads saved logs and prints their causes; returns the exit code.
 pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
@@ -27,7 +31,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     };
     let mut run = Run {
         config,
-        engine: Engine::presorted(config.causes.clone(), config.limits),
+        engine: engine(config),
         counting: config.signatures.counting(),
         tally: Tally::new(wanted.limits.templates_max),
         output,
@@ -51,6 +55,19 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
         eprintln!("meshwhy: {refusal}");
     }
     Ok(if batch.refused.is_empty() { code } else { 2 })
+}
+
+/// The engine that does what is asked.
+fn engine(config: &ReplayConfig) -> Engine {
+    let all = || checks::ALL.iter().copied();
+    let (checks, asks): (Vec<&'static Check>, Asks) = match config.task {
+        Task::Replay => (all().collect(), Asks::Why),
+        Task::Check { before_linking } => {
+            (all().filter(|check| !before_linking || check.before_linking).collect(), Asks::State)
+        }
+        Task::Trace(..) => (Vec::new(), Asks::Nothing),
+    };
+    Engine::presorted(config.causes.clone(), config.limits).with_checks(checks, asks)
 }
 
 /// A run under way.
@@ -149,8 +166,29 @@ impl Run<'_> {
             losses: losses.sentences(),
             engine: self.engine.stats().clone(),
         };
+        match &self.config.task {
+            Task::Replay => {}
+            Task::Check { .. } => self.output.checks(self.out, self.engine.checked(), self.engine.findings())?,
+            Task::Trace(from, to) => {
+                let trace = trace::walk(&self.engine.view(), from, to).map_err(anyhow::Error::msg)?;
+                return self.close_trace(&trace, &summary);
+            }
+        }
         self.output.close(self.out, self.engine.findings(), &summary)?;
         Ok(self.config.fail_on.exit_code(worst_severity(self.engine.findings())))
+    }
+
+    /// Prints a walked call; a hop that fails makes the exit code 1, whether a cause is known or not.
+    fn close_trace(self, trace: &Trace, summary: &Summary) -> anyhow::Result<u8> {
+        let finding = trace.cause.as_ref().and_then(|(slug, verdict)| self.engine.finding(slug, verdict));
+        self.output.trace(self.out, trace, finding.as_ref())?;
+        if let Some(finding) = &finding {
+            self.output.finding(self.out, finding)?;
+        }
+        let findings: Vec<_> = finding.into_iter().collect();
+        self.output.close(self.out, &findings, summary)?;
+        let fails = trace.hops.iter().any(|hop| hop.outcome == Outcome::Fail);
+        Ok(self.config.fail_on.exit_code(worst_severity(&findings)).max(u8::from(fails)))
     }
 }
 

@@ -4,8 +4,11 @@
 
 pub mod case;
 pub mod cause;
+pub mod check;
 pub mod finding;
+pub mod mesh;
 pub mod order;
+pub mod trace;
 pub mod view;
 pub mod world;
 
@@ -18,6 +21,7 @@ use meshwhy_parsers::time::Time;
 
 use case::{Case, Cases};
 use cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
+use check::{Check, Checked, Outcome};
 use finding::{EVIDENCE_MAX, Evidence, Finding, Stage};
 use order::Order;
 use view::View;
@@ -62,9 +66,23 @@ pub struct Stats {
     pub span: Option<(Time, Time)>,
 }
 
+/// What an engine is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Asks {
+    /// Why what fails in the lines fails, with the help of state.
+    #[default]
+    Why,
+    /// What is wrong with the state, whether a line shows it or not.
+    State,
+    /// Nothing: it only holds what is known, for questions of one's own.
+    Nothing,
+}
+
 /// The correlator.
 pub struct Engine {
     causes: Vec<&'static Cause>,
+    checks: Vec<&'static Check>,
+    asks: Asks,
     limits: Limits,
     order: Order,
     world: World,
@@ -77,6 +95,7 @@ pub struct Engine {
     findings: Vec<Finding>,
     stats: Stats,
     disabled: BTreeSet<&'static str>,
+    checked: Vec<Checked>,
 }
 
 /// What was last said about a finding.
@@ -99,6 +118,8 @@ impl Engine {
     fn with(causes: Vec<&'static Cause>, limits: Limits, order: Order) -> Engine {
         Engine {
             causes,
+            checks: Vec::new(),
+            asks: Asks::default(),
             limits,
             order,
             world: World::default(),
@@ -111,7 +132,15 @@ impl Engine {
             findings: Vec::new(),
             stats: Stats::default(),
             disabled: BTreeSet::new(),
+            checked: Vec::new(),
         }
+    }
+
+    /// Has it run these checks at the end; what they find broken becomes findings.
+    pub fn with_checks(mut self, checks: Vec<&'static Check>, asks: Asks) -> Engine {
+        self.checks = checks;
+        self.asks = asks;
+        self
     }
 
     /// Takes one arrival and does all the work it allows.
@@ -143,11 +172,14 @@ impl Engine {
         for symptom in self.cases.symptoms() {
             self.judge(&symptom);
         }
-        self.findings = self.conclude();
+        if self.asks != Asks::Nothing {
+            self.checked = self.run_checks();
+            self.findings = self.conclude();
+        }
         self.announce_final();
         self.stats.late = self.order.late;
         self.stats.cases_refused = self.cases.refused;
-        self.stats.facts_refused = self.world.facts_refused;
+        self.stats.facts_refused = self.world.facts_refused + self.world.mesh().refused;
         self.stats.causes_disabled = self.disabled.iter().copied().collect();
         self.stats.unexplained = self.unexplained();
     }
@@ -162,6 +194,22 @@ impl Engine {
         &self.findings
     }
 
+    /// What the checks said, each with its items, in their order.
+    pub fn checked(&self) -> &[Checked] {
+        &self.checked
+    }
+
+    /// A verdict as a finding: `None` where its cause is not judged.
+    pub fn finding(&self, slug: &str, verdict: &Verdict) -> Option<Finding> {
+        let cause = self.causes.iter().find(|cause| cause.slug == slug)?;
+        Some(from_verdict(cause, verdict))
+    }
+
+    /// Everything that is known, for questions of one's own.
+    pub fn view(&self) -> View<'_> {
+        View::new(&self.world, self.ended)
+    }
+
     /// What was counted.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -170,7 +218,7 @@ impl Engine {
     fn take(&mut self, event: Event) {
         self.ordinal += 1;
         self.stats.events += 1;
-        if let Some(at) = event.at {
+        if let Some(at) = event.at.filter(|_| !event.is_document()) {
             self.now = Some(self.now.map_or(at, |now| now.max(at)));
             self.stats.span = Some(self.stats.span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
             self.judge_due(at);
@@ -183,7 +231,7 @@ impl Engine {
                 self.announce_recovery(symptom);
             }
         }
-        let Some(symptom) = about.failed else { return };
+        let Some(symptom) = about.failed.filter(|_| self.asks == Asks::Why) else { return };
         let at = event.at.or(self.now);
         if !self.cases.failed(symptom, &event, at, self.ordinal, self.limits.cases_max) {
             return;
@@ -344,13 +392,43 @@ impl Engine {
         merged
     }
 
-    fn mesh_verdicts(&mut self) -> Vec<(&'static Cause, Verdict)> {
+    fn run_checks(&mut self) -> Vec<Checked> {
         let view = View::new(&self.world, self.ended);
-        let mut verdicts = Vec::new();
+        let mut all = Vec::new();
+        for check in &self.checks {
+            match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (check.run)(&view))) {
+                Ok(items) => all.push(Checked { check, items }),
+                Err(_) => {
+                    self.disabled.insert(check.id);
+                }
+            }
+        }
+        all
+    }
+
+    /// What the checks found broken, as verdicts of the causes they name.
+    fn check_verdicts(&self) -> Vec<(&'static Cause, Verdict)> {
+        let items = self.checked.iter().flat_map(|checked| &checked.items);
+        let broken = items.filter(|item| item.outcome == Outcome::Fail).filter_map(|item| item.cause.as_ref());
+        let named = broken.filter_map(|(slug, verdict)| {
+            let cause = self.causes.iter().find(|cause| cause.slug == *slug)?;
+            Some((*cause, Verdict::clone(verdict)))
+        });
+        named.collect()
+    }
+
+    fn mesh_verdicts(&mut self) -> Vec<(&'static Cause, Verdict)> {
+        let mut verdicts = self.check_verdicts();
+        let view = View::new(&self.world, self.ended);
+        let shows_in_state =
+            |verdict: &Verdict| verdict.because.iter().all(|evidence| matches!(evidence.event.fact, Fact::State(_)));
         for (cause, rule) in self.causes.iter().flat_map(|cause| cause.rules.iter().map(move |rule| (*cause, rule))) {
             let Rule::Mesh(judge) = rule else { continue };
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| judge(&view))) {
-                Ok(found) => verdicts.extend(found.into_iter().map(|verdict| (cause, verdict))),
+                Ok(found) => {
+                    let found = found.into_iter().filter(|verdict| self.asks == Asks::Why || shows_in_state(verdict));
+                    verdicts.extend(found.map(|verdict| (cause, verdict)));
+                }
                 Err(_) => {
                     self.disabled.insert(cause.slug);
                 }

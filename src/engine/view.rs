@@ -7,6 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, RemoteWhat, Thi
 use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
+use super::mesh::Mesh;
 use super::world::{Known, World};
 
 /// client-go repeats a failing list or watch after at most 60 s, jitter included, and each attempt may hang for 30 s.
@@ -27,6 +28,11 @@ impl<'w> View<'w> {
     /// Whether the whole input has been read, so that silence in it is known to be silence.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// The mesh as documents and tables show it.
+    pub fn mesh(&self) -> &'w Mesh {
+        self.world.mesh()
     }
 
     /// The facts of a kind with their repeats, by first mention.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Fact, Kind, Thing};
+use meshwhy_parsers::state::State;
 use meshwhy_parsers::time::Time;
+
+use super::mesh::Mesh;
 
 /// How many different facts of one kind are kept.
 pub const FACTS_PER_KIND_MAX: usize = 2_048;
@@ -42,6 +45,7 @@ pub struct World {
     coverage: BTreeMap<(Box<str>, Box<str>), Coverage>,
     /// The last proof that something works, for as many things as [`FACTS_PER_KIND_MAX`] allows.
     worked: BTreeMap<Thing, Arc<Event>>,
+    mesh: Mesh,
     /// Facts that were not kept because their kind was full.
     pub facts_refused: u64,
 }
@@ -49,10 +53,16 @@ pub struct World {
 impl World {
     /// Takes an event in, at this position among all events.
     pub fn note(&mut self, event: &Arc<Event>, ordinal: u64) {
-        let place = (event.origin.cluster.clone(), event.origin.file.clone());
-        let coverage = self.coverage.entry(place).or_default();
-        if let Some(at) = event.at {
-            coverage.span = Some(coverage.span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
+        // Of a document every part would be a fact of its own: the mesh keeps them, and its time is not that of a line.
+        if self.mesh.note(event) {
+            return;
+        }
+        if !event.is_document() {
+            let place = (event.origin.cluster.clone(), event.origin.file.clone());
+            let coverage = self.coverage.entry(place).or_default();
+            if let Some(at) = event.at {
+                coverage.span = Some(coverage.span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
+            }
         }
         let about = event.about();
         for thing in &about.worked {
@@ -71,6 +81,9 @@ impl World {
                 Some(thing) => *thing,
                 None => return,
             },
+            None if matches!(&event.fact, Fact::State(state) if matches!(**state, State::Ztunnel(_))) => {
+                Thing::named(&[&event.origin.cluster, &event.origin.file])
+            }
             None => Thing::named(&[&event.origin.cluster, &event.origin.file, &format!("{:?}", event.fact)]),
         };
         let kind = event.fact.kind();
@@ -99,6 +112,11 @@ impl World {
     /// Lines of this origin were lost.
     pub fn gap(&mut self, cluster: &str, file: &str) {
         self.coverage.entry((cluster.into(), file.into())).or_default().gaps += 1;
+    }
+
+    /// The mesh as documents and tables show it.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
     }
 
     /// The facts of one kind, by first mention.

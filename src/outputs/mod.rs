@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod fields;
+pub mod junit;
 pub mod ndjson;
 pub mod redact;
 pub mod schema;
@@ -13,7 +14,9 @@ use std::io;
 
 use meshwhy_parsers::origin::UNNAMED;
 
+use crate::engine::check::Checked;
 use crate::engine::finding::Finding;
+use crate::engine::trace::Trace;
 use crate::engine::{Stats, cause::Severity, finding::Stage};
 
 /// What was read, understood, lost: the closing line of every output.
@@ -41,6 +44,12 @@ pub struct Summary {
 pub trait Output {
     /// A finding changed its stage.
     fn finding(&mut self, out: &mut dyn io::Write, finding: &Finding) -> io::Result<()>;
+
+    /// What the checks said, and the findings they became.
+    fn checks(&mut self, out: &mut dyn io::Write, checked: &[Checked], findings: &[Finding]) -> io::Result<()>;
+
+    /// A call that was walked, and the finding it became.
+    fn trace(&mut self, out: &mut dyn io::Write, trace: &Trace, finding: Option<&Finding>) -> io::Result<()>;
 
     /// The end: the ranked findings and what was read.
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()>;

@@ -11,7 +11,9 @@ use super::fields::{fields, word};
 use super::redact::redact;
 use super::{Output, Summary, clusters, json_line, notes, open_causes, recovered, slugs};
 use crate::engine::cause::Cause;
+use crate::engine::check::Checked;
 use crate::engine::finding::{Candidate, Evidence, Finding};
+use crate::engine::trace::{Hop, Trace};
 
 /// The NDJSON format.
 pub struct Ndjson {
@@ -53,6 +55,50 @@ impl Output for Ndjson {
             "settle_by": redact(&finding.settle_by),
             "explains": finding.explains,
             "explained_by": finding.explained_by,
+        });
+        writeln!(out, "{}", json_line(&record))
+    }
+
+    fn checks(&mut self, out: &mut dyn io::Write, checked: &[Checked], findings: &[Finding]) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        for (check, item) in checked.iter().flat_map(|of| of.items.iter().map(move |item| (of.check, item))) {
+            let finding = findings.iter().find(|finding| item.is_of(finding));
+            let record = json!({
+                "type": "check",
+                "check": check.id,
+                "outcome": word(&item.outcome),
+                "cluster": redact(&item.cluster),
+                "object": redact(&item.object),
+                "reason": redact(&item.reason),
+                "remedy": redact(&item.remedy),
+                "finding": finding.map(|finding| &finding.id),
+            });
+            writeln!(out, "{}", json_line(&record))?;
+        }
+        Ok(())
+    }
+
+    fn trace(&mut self, out: &mut dyn io::Write, trace: &Trace, finding: Option<&Finding>) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
+        let hop = |hop: &Hop| {
+            json!({
+                "name": hop.name,
+                "place": redact(&hop.place),
+                "outcome": word(&hop.outcome),
+                "says": redact(&hop.says),
+                "told": hop.told.iter().map(evidence).collect::<Vec<_>>(),
+            })
+        };
+        let record = json!({
+            "type": "trace",
+            "from": redact(&trace.from),
+            "to": redact(&trace.to),
+            "hops": trace.hops.iter().map(hop).collect::<Vec<_>>(),
+            "finding": finding.map(|finding| &finding.id),
         });
         writeln!(out, "{}", json_line(&record))
     }

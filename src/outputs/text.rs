@@ -9,7 +9,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Output, Summary, clusters, notes, open_causes, printable, recovered};
 use crate::engine::cause::Severity;
+use crate::engine::check::{Checked, Item, Outcome};
 use crate::engine::finding::{Evidence, Finding, Stage};
+use crate::engine::trace::Trace;
 
 /// How many lines of the terminal one quotation takes at most.
 const QUOTE_LINES: usize = 3;
@@ -21,6 +23,9 @@ const SUBJECTS_MAX: usize = 8;
 const CANDIDATES_MAX: usize = 3;
 /// Where the text of a labelled row begins.
 const LABEL: usize = 13;
+
+/// What stands in front of a line below an outcome.
+const OUTCOME_GAP: &str = "       ";
 
 /// How the text looks.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +64,16 @@ impl Output for Text {
         writeln!(out, "{stage} {}: {}", finding.cause.slug, printable(&finding.summary))
     }
 
+    fn checks(&mut self, out: &mut dyn io::Write, checked: &[Checked], findings: &[Finding]) -> io::Result<()> {
+        let page = Page { look: self.look, text: String::new() };
+        out.write_all(page.checks(checked, findings).as_bytes())
+    }
+
+    fn trace(&mut self, out: &mut dyn io::Write, trace: &Trace, _: Option<&Finding>) -> io::Result<()> {
+        let page = Page { look: self.look, text: String::new() };
+        out.write_all(page.trace(trace).as_bytes())
+    }
+
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
         let page = Page { look: self.look, text: String::new() };
         let text = if self.look.quiet { page.quiet(findings) } else { page.whole(findings, summary) };
@@ -82,6 +97,60 @@ impl Page {
             self.line(&line);
         }
         self.text
+    }
+
+    fn checks(mut self, checked: &[Checked], findings: &[Finding]) -> String {
+        let mut counts = [0usize; 4];
+        for Checked { check, items } in checked.iter().filter(|checked| !checked.items.is_empty()) {
+            let shown: Vec<&Item> =
+                items.iter().filter(|item| !self.look.quiet || item.outcome >= Outcome::Warn).collect();
+            items.iter().for_each(|item| counts[item.outcome as usize] += 1);
+            if shown.is_empty() {
+                continue;
+            }
+            self.line(check.title);
+            for item in shown {
+                let cluster = if item.cluster.is_empty() { String::new() } else { format!("{}: ", item.cluster) };
+                let text = printable(&format!("{cluster}{}: {}", item.object, item.reason)).into_owned();
+                self.outcome(item.outcome, &text);
+                if let Some(finding) = findings.iter().find(|finding| item.is_of(finding)) {
+                    self.wrapped(OUTCOME_GAP, OUTCOME_GAP, &format!("see {} below", finding.cause.slug));
+                } else if !item.remedy.is_empty() {
+                    self.wrapped(OUTCOME_GAP, OUTCOME_GAP, &printable(&item.remedy));
+                }
+            }
+        }
+        let [pass, unknown, warn, fail] = counts;
+        self.line(&format!("{fail} failed, {warn} warned, {pass} passed, {unknown} cannot be told"));
+        self.line("");
+        self.text
+    }
+
+    fn trace(mut self, trace: &Trace) -> String {
+        self.line(&printable(&format!("{} calls {}", trace.from, trace.to)));
+        for (at, hop) in trace.hops.iter().enumerate() {
+            let text = printable(&format!("{}. {}, {}: {}", at + 1, hop.name, hop.place, hop.says)).into_owned();
+            self.outcome(hop.outcome, &text);
+            for evidence in &hop.told {
+                let told = format!("{}: {}", evidence.place(), evidence.quote);
+                let told = trim_middle(&printable(&told), self.look.width.saturating_sub(OUTCOME_GAP.len()).max(20));
+                self.line(&format!("{OUTCOME_GAP}{}", self.paint(DIM, &told)));
+            }
+        }
+        self.line("");
+        self.text
+    }
+
+    /// One outcome with its text.
+    fn outcome(&mut self, outcome: Outcome, text: &str) {
+        let (mark, colour) = match outcome {
+            Outcome::Pass => ("pass", "32"),
+            Outcome::Unknown => ("?", "2"),
+            Outcome::Warn => ("warn", "33"),
+            Outcome::Fail => ("FAIL", "1;31"),
+        };
+        let mark = format!("  {} ", self.paint(colour, &format!("{mark:<4}")));
+        self.wrapped(&mark, OUTCOME_GAP, text);
     }
 
     fn whole(mut self, findings: &[Finding], summary: &Summary) -> String {

@@ -1,0 +1,113 @@
+//! The contract of a check: a question about the state of the mesh that a person would ask by hand.
+
+use super::cause::Verdict;
+use super::finding::{self, Finding};
+use super::view::View;
+
+/// A check: it looks at state and says, object by object, what it found.
+pub struct Check {
+    /// Stable id: `remote-secrets`.
+    pub id: &'static str,
+    /// What it asks, as a heading.
+    pub title: &'static str,
+    /// Whether it makes sense before the clusters are linked.
+    pub before_linking: bool,
+    /// Looks.
+    pub run: fn(&View<'_>) -> Vec<Item>,
+}
+
+/// What a check says about one object, or about a pair of clusters.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// How it stands.
+    pub outcome: Outcome,
+    /// The cluster; both of a pair joined by `, `.
+    pub cluster: String,
+    /// The object, as a person names it: `Secret istio-system/istio-remote-secret-west`.
+    pub object: String,
+    /// Why: what was seen, or what is missing to tell.
+    pub reason: String,
+    /// What to do; empty where nothing is to be done, or where the cause's remedy says it.
+    pub remedy: String,
+    /// The cause that this shows, and its verdict.
+    pub cause: Option<(&'static str, Box<Verdict>)>,
+}
+
+/// How something stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// As it should be.
+    Pass,
+    /// It cannot be told: something is missing.
+    Unknown,
+    /// Works, but is not as it should be or will fail later.
+    Warn,
+    /// Broken.
+    Fail,
+}
+
+impl Outcome {
+    /// The word as printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Unknown => "cannot tell",
+            Outcome::Warn => "warn",
+            Outcome::Fail => "fail",
+        }
+    }
+}
+
+impl Item {
+    fn new(outcome: Outcome, cluster: &str, object: impl ToString, reason: impl ToString) -> Item {
+        Item {
+            outcome,
+            cluster: cluster.to_string(),
+            object: object.to_string(),
+            reason: reason.to_string(),
+            remedy: String::new(),
+            cause: None,
+        }
+    }
+
+    /// It is as it should be.
+    pub fn pass(cluster: &str, object: impl ToString, reason: impl ToString) -> Item {
+        Item::new(Outcome::Pass, cluster, object, reason)
+    }
+
+    /// It cannot be told, because this is missing; `how` tells how to get it.
+    pub fn unknown(cluster: &str, object: impl ToString, missing: impl ToString, how: impl ToString) -> Item {
+        Item { remedy: how.to_string(), ..Item::new(Outcome::Unknown, cluster, object, missing) }
+    }
+
+    /// It works, but is not as it should be.
+    pub fn warn(cluster: &str, object: impl ToString, reason: impl ToString, remedy: impl ToString) -> Item {
+        Item { remedy: remedy.to_string(), ..Item::new(Outcome::Warn, cluster, object, reason) }
+    }
+
+    /// It is broken, and this is the cause: a slug of the catalogue, which becomes a finding.
+    pub fn fail(
+        cluster: &str,
+        object: impl ToString,
+        reason: impl ToString,
+        slug: &'static str,
+        verdict: Verdict,
+    ) -> Item {
+        Item { cause: Some((slug, Box::new(verdict))), ..Item::new(Outcome::Fail, cluster, object, reason) }
+    }
+}
+
+impl Item {
+    /// Whether this is the finding that it became.
+    pub fn is_of(&self, finding: &Finding) -> bool {
+        self.cause.as_ref().is_some_and(|(slug, verdict)| finding::id(slug, &verdict.subject) == finding.id)
+    }
+}
+
+/// A check that was run, with what it said.
+pub struct Checked {
+    /// The check.
+    pub check: &'static Check,
+    /// What it said.
+    pub items: Vec<Item>,
+}

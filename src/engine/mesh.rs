@@ -1,0 +1,142 @@
+//! The mesh as documents and tables show it, cluster by cluster: objects, proxies, ztunnels, istiods, certificates.
+//!
+//! A fold over state events: the last document about a thing replaces what was known of it, a table row only fills what
+//! no document says. Checks, traces and causes ask it; nothing in it reasons.
+
+mod cluster;
+mod identity;
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use meshwhy_parsers::event::{Event, Fact, Text};
+use meshwhy_parsers::objects;
+use meshwhy_parsers::state::State;
+
+pub use cluster::{Cluster, Gateway, Istiod, Kind as GatewayKind, Proxy, RemoteSecret};
+pub use identity::{Identities, Identity, What};
+
+/// How many objects, proxies and istiods of all clusters are kept.
+pub const OBJECTS_MAX: usize = 1_000_000;
+
+/// Something a document says, with the event that carries it as evidence.
+#[derive(Debug)]
+pub struct Doc<T> {
+    /// The event.
+    pub event: Arc<Event>,
+    it: Arc<T>,
+}
+
+impl<T> Doc<T> {
+    fn new(event: &Arc<Event>, it: &Arc<T>) -> Doc<T> {
+        Doc { event: Arc::clone(event), it: Arc::clone(it) }
+    }
+}
+
+impl<T> Deref for Doc<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.it
+    }
+}
+
+/// The mesh.
+#[derive(Default)]
+pub struct Mesh {
+    clusters: BTreeMap<Text, Cluster>,
+    held: usize,
+    /// What was not kept because there is too much.
+    pub refused: u64,
+    identities: OnceCell<Identities>,
+}
+
+impl Mesh {
+    /// Takes in what a state event says. Whether it was one that only the mesh keeps.
+    pub fn note(&mut self, event: &Arc<Event>) -> bool {
+        let Fact::State(state) = &event.fact else { return false };
+        let is_full = OBJECTS_MAX <= self.held;
+        let cluster = match &**state {
+            State::Listed { .. } | State::Gone(_) => Some(self.cluster_mut(event)),
+            _ if is_full => None,
+            _ => Some(self.cluster_mut(event)),
+        };
+        let Some(cluster) = cluster else {
+            self.refused += 1;
+            return event.is_document();
+        };
+        let before = cluster.len();
+        let is_kept_here = match &**state {
+            State::Object(object) => {
+                cluster.put(Doc::new(event, object));
+                true
+            }
+            State::Gone(object) => {
+                cluster.remove(object);
+                true
+            }
+            State::Listed { kind, group, namespace } => {
+                cluster.list(kind, group, namespace);
+                true
+            }
+            State::Proxy(proxy) => {
+                cluster.put_proxy(Doc::new(event, proxy));
+                true
+            }
+            State::Istiod(istiod) => {
+                cluster.put_istiod(Doc::new(event, istiod));
+                true
+            }
+            State::Certs { .. } => {
+                cluster.certs.push(Arc::clone(event));
+                true
+            }
+            State::Ztunnel(_) => {
+                cluster.put_ztunnel(event);
+                false
+            }
+            row => {
+                if let Some(object) = objects::from_row(row) {
+                    cluster.put(Doc::new(event, &Arc::new(object)));
+                }
+                cluster.put_row(event, row);
+                false
+            }
+        };
+        let after = cluster.len();
+        self.held = self.held + after - before;
+        self.identities.take();
+        is_kept_here
+    }
+
+    fn cluster_mut(&mut self, event: &Event) -> &mut Cluster {
+        let name = &event.origin.cluster;
+        self.clusters.entry(name.clone()).or_insert_with(|| Cluster::named(name))
+    }
+
+    /// The clusters of which any state is known, by name.
+    pub fn clusters(&self) -> impl Iterator<Item = &Cluster> + Clone {
+        self.clusters.values()
+    }
+
+    /// A cluster by the name its documents go under.
+    pub fn cluster(&self, name: &str) -> Option<&Cluster> {
+        self.clusters.get(name)
+    }
+
+    /// A cluster by the ID istiod and proxies use for it, which need not be the name of its folder or context.
+    pub fn by_id(&self, id: &str) -> Option<&Cluster> {
+        self.clusters().find(|cluster| cluster.id() == Some(id)).or_else(|| self.cluster(id))
+    }
+
+    /// Whether any state is known.
+    pub fn is_empty(&self) -> bool {
+        self.clusters.values().all(|cluster| cluster.len() == 0)
+    }
+
+    /// Who has which address.
+    pub fn identities(&self) -> &Identities {
+        self.identities.get_or_init(|| Identities::of(self))
+    }
+}

@@ -1,0 +1,566 @@
+//! One cluster of the mesh: what is known of it, and what follows from that alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use meshwhy_parsers::cert::Cert;
+use meshwhy_parsers::event::{Event, Fact, Text};
+use meshwhy_parsers::state::istiod::{IstiodState, RemoteRow, Said};
+use meshwhy_parsers::state::object::{self, Body, Container, Kubeconfig, MeshConfig, Object};
+use meshwhy_parsers::state::proxy::{
+    HeldSecret, ProxyCluster, ProxyEndpoint, ProxyListener, ProxyNode, ProxyRoute, ProxyState, Stat, ToldBy,
+};
+use meshwhy_parsers::state::{State, ZtunnelDump};
+
+use super::Doc;
+
+/// Label that names a network.
+pub const NETWORK: &str = "topology.istio.io/network";
+/// Label that makes a Secret a remote secret.
+pub const REMOTE_SECRET: &str = "istio/multiCluster";
+
+/// Kind, API group, namespace and name.
+type Key = (Text, Text, Text, Text);
+
+/// A cluster.
+pub struct Cluster {
+    /// The name its documents go under: folder, context or what they say.
+    pub name: Text,
+    objects: BTreeMap<Key, Doc<Object>>,
+    listed: BTreeSet<(Text, Text, Text)>,
+    proxies: BTreeMap<Text, Proxy>,
+    istiods: BTreeMap<Text, Istiod>,
+    ztunnels: BTreeMap<Text, Arc<Event>>,
+    /// Certificates of loose files.
+    pub(super) certs: Vec<Arc<Event>>,
+}
+
+/// What is known of a proxy: what it holds, and what istiod would send it.
+#[derive(Default)]
+pub struct Proxy {
+    /// `<pod>.<namespace>`.
+    pub name: Text,
+    documents: Vec<Doc<ProxyState>>,
+    rows: Vec<Arc<Event>>,
+}
+
+/// What is known of an istiod.
+#[derive(Default)]
+pub struct Istiod {
+    /// Its pod; empty where unknown.
+    pub pod: Text,
+    documents: Vec<Doc<IstiodState>>,
+    rows: Vec<(Arc<Event>, RemoteRow)>,
+}
+
+/// A remote secret and one of its kubeconfigs.
+pub struct RemoteSecret<'m> {
+    /// The Secret.
+    pub secret: &'m Doc<Object>,
+    /// The kubeconfig; `None` where only the Secret's row or its keys are known.
+    pub config: Option<&'m Kubeconfig>,
+}
+
+/// How a gateway between networks serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A Service of an east-west gateway for sidecars (15443).
+    Service,
+    /// A Gateway of the Gateway API (`istio-east-west` or another class of the local cluster).
+    Gateway,
+    /// A Gateway of class `istio-remote`: it stands for a gateway elsewhere.
+    Remote,
+}
+
+/// A gateway between networks.
+pub struct Gateway<'m> {
+    /// The Service or Gateway.
+    pub object: &'m Doc<Object>,
+    /// What it is.
+    pub kind: Kind,
+    /// The network it is labelled with; `None` where it has no label or its labels are unknown.
+    pub network: Option<&'m str>,
+    /// Addresses and host names under which it is reached from outside.
+    pub addresses: Vec<&'m str>,
+    /// The ports it offers.
+    pub ports: Vec<u16>,
+}
+
+impl Cluster {
+    pub(super) fn named(name: &str) -> Cluster {
+        Cluster {
+            name: name.into(),
+            objects: BTreeMap::new(),
+            listed: BTreeSet::new(),
+            proxies: BTreeMap::new(),
+            istiods: BTreeMap::new(),
+            ztunnels: BTreeMap::new(),
+            certs: Vec::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        let documents: usize = self.proxies.values().map(|proxy| proxy.documents.len() + proxy.rows.len()).sum();
+        let said: usize = self.istiods.values().map(|istiod| istiod.documents.len() + istiod.rows.len()).sum();
+        self.objects.len() + documents + said + self.ztunnels.len() + self.certs.len()
+    }
+
+    /// Takes an object in. A row fills a gap, and never hides what an object says.
+    pub(super) fn put(&mut self, object: Doc<Object>) {
+        let key = key(&object);
+        match self.objects.get(&key) {
+            Some(known) if object.is_row && !known.is_row => {}
+            // A second table may leave out the labels that the first one showed.
+            Some(known) if object.is_row && known.labels.is_some() && object.labels.is_none() => {}
+            _ => {
+                self.objects.insert(key, object);
+            }
+        }
+    }
+
+    pub(super) fn remove(&mut self, object: &Object) {
+        self.objects.remove(&key(object));
+    }
+
+    pub(super) fn list(&mut self, kind: &Text, group: &Text, namespace: &Text) {
+        self.listed.insert((kind.clone(), group.clone(), namespace.clone()));
+    }
+
+    pub(super) fn put_proxy(&mut self, document: Doc<ProxyState>) {
+        let name = document.proxy.clone();
+        self.proxy_mut(&name).documents.push(document);
+    }
+
+    fn proxy_mut(&mut self, name: &Text) -> &mut Proxy {
+        self.proxies.entry(name.clone()).or_insert_with(|| Proxy { name: name.clone(), ..Proxy::default() })
+    }
+
+    pub(super) fn put_istiod(&mut self, document: Doc<IstiodState>) {
+        let pod = document.istiod.clone();
+        self.istiod_mut(&pod).documents.push(document);
+    }
+
+    fn istiod_mut(&mut self, pod: &Text) -> &mut Istiod {
+        self.istiods.entry(pod.clone()).or_insert_with(|| Istiod { pod: pod.clone(), ..Istiod::default() })
+    }
+
+    pub(super) fn put_ztunnel(&mut self, event: &Arc<Event>) {
+        self.ztunnels.insert(event.origin.file.clone(), Arc::clone(event));
+    }
+
+    /// Takes a table row in that is no object.
+    pub(super) fn put_row(&mut self, event: &Arc<Event>, row: &State) {
+        match row {
+            State::ProxyEndpoint { proxy, .. } => {
+                let proxy = proxy.clone();
+                self.proxy_mut(&proxy).rows.push(Arc::clone(event));
+            }
+            State::RemoteCluster { name, secret, status, istiod } => {
+                let row = RemoteRow { id: name.clone(), secret: secret.clone(), status: status.clone() };
+                self.istiod_mut(istiod).rows.push((Arc::clone(event), row));
+            }
+            _ => {}
+        }
+    }
+
+    /// The objects of a kind, by namespace and name.
+    pub fn objects<'m>(&'m self, kind: &'m str) -> impl Iterator<Item = &'m Doc<Object>> + Clone {
+        let from: Key = (kind.into(), Text::default(), Text::default(), Text::default());
+        self.objects.range(from..).take_while(move |((of, ..), _)| **of == *kind).map(|(_, object)| object)
+    }
+
+    /// An object by kind, namespace and name, of whatever API group.
+    pub fn object<'m>(&'m self, kind: &'m str, namespace: &str, name: &str) -> Option<&'m Doc<Object>> {
+        self.objects(kind).find(|object| *object.namespace == *namespace && *object.name == *name)
+    }
+
+    /// Whether all objects of a kind in a namespace are known, so that what is not among them does not exist.
+    pub fn knows_all(&self, kind: &str, namespace: &str) -> bool {
+        self.listed.iter().any(|(of, _, within)| **of == *kind && (within.is_empty() || **within == *namespace))
+    }
+
+    /// Pods.
+    pub fn pods(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Pod)> {
+        self.objects("Pod").filter_map(|object| match &object.body {
+            Body::Pod(pod) => Some((object, &**pod)),
+            _ => None,
+        })
+    }
+
+    /// Services.
+    pub fn services(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Service)> {
+        self.objects("Service").filter_map(|object| match &object.body {
+            Body::Service(service) => Some((object, &**service)),
+            _ => None,
+        })
+    }
+
+    /// Endpoints of a service, from Endpoints and EndpointSlices alike.
+    pub fn endpoints_of<'m>(
+        &'m self,
+        namespace: &'m str,
+        service: &'m str,
+    ) -> impl Iterator<Item = (&'m Doc<Object>, &'m object::Endpoints)> {
+        self.objects("Endpoints").chain(self.objects("EndpointSlice")).filter_map(move |object| match &object.body {
+            Body::Endpoints(endpoints) if *object.namespace == *namespace && *endpoints.service == *service => {
+                Some((object, endpoints))
+            }
+            _ => None,
+        })
+    }
+
+    /// Deployments, DaemonSets and StatefulSets.
+    pub fn workloads(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Workload)> {
+        ["Deployment", "DaemonSet", "StatefulSet"].into_iter().flat_map(|kind| self.objects(kind)).filter_map(
+            |object| match &object.body {
+                Body::Workload(workload) => Some((object, &**workload)),
+                _ => None,
+            },
+        )
+    }
+
+    /// ConfigMaps.
+    pub fn config_maps(&self) -> impl Iterator<Item = (&Doc<Object>, &object::ConfigMap)> {
+        self.objects("ConfigMap").filter_map(|object| match &object.body {
+            Body::ConfigMap(map) => Some((object, &**map)),
+            _ => None,
+        })
+    }
+
+    /// Secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Secret)> {
+        self.objects("Secret").filter_map(|object| match &object.body {
+            Body::Secret(secret) => Some((object, &**secret)),
+            _ => None,
+        })
+    }
+
+    /// Proxies by `<pod>.<namespace>`.
+    pub fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        self.proxies.values()
+    }
+
+    /// A proxy by `<pod>.<namespace>`.
+    pub fn proxy(&self, name: &str) -> Option<&Proxy> {
+        self.proxies.get(name)
+    }
+
+    /// Istiods by pod.
+    pub fn istiods(&self) -> impl Iterator<Item = &Istiod> {
+        self.istiods.values()
+    }
+
+    /// Config dumps of ztunnels.
+    pub fn ztunnels(&self) -> impl Iterator<Item = (&Arc<Event>, &ZtunnelDump)> {
+        self.ztunnels.values().filter_map(|event| match &event.fact {
+            Fact::State(state) => match &**state {
+                State::Ztunnel(dump) => Some((event, dump)),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// Certificates of loose files: name and certificates.
+    pub fn loose_certs(&self) -> impl Iterator<Item = (&Arc<Event>, &str, &[Cert])> {
+        self.certs.iter().filter_map(|event| match &event.fact {
+            Fact::State(state) => match &**state {
+                State::Certs { name, certs } => Some((event, &**name, certs.as_slice())),
+                _ => None,
+            },
+            _ => None,
+        })
+    }
+
+    /// The control plane's Deployments.
+    pub fn istiod_deployments(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Workload)> {
+        self.workloads().filter(|(object, workload)| {
+            &*object.kind == "Deployment"
+                && (workload.pod_labels.get("app").is_some_and(|app| &**app == "istiod")
+                    || object.label("app") == Some("istiod")
+                    || *object.name == *"istiod"
+                    || object.name.starts_with("istiod-") && !object.name.contains("remote"))
+        })
+    }
+
+    /// The control plane's pods.
+    pub fn istiod_pods(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Pod)> {
+        self.pods().filter(|(object, _)| {
+            object.label("app") == Some("istiod") || object.labels.is_none() && object.name.starts_with("istiod-")
+        })
+    }
+
+    /// The namespace of the control plane.
+    pub fn system_namespace(&self) -> &str {
+        let of_deployment = self.istiod_deployments().map(|(object, _)| &*object.namespace).next();
+        of_deployment
+            .or_else(|| self.istiod_pods().map(|(object, _)| &*object.namespace).next())
+            .filter(|namespace| !namespace.is_empty())
+            .unwrap_or("istio-system")
+    }
+
+    /// An environment variable of istiod, with the object that sets it: the Deployment, else a pod.
+    pub fn istiod_env(&self, key: &str) -> Option<(&Doc<Object>, &str)> {
+        let of_deployments =
+            self.istiod_deployments().map(|(object, workload)| (object, workload.containers.as_slice()));
+        let of_pods = self.istiod_pods().map(|(object, pod)| (object, pod.containers.as_slice()));
+        of_deployments.chain(of_pods).find_map(|(object, containers)| env(containers, key).map(|value| (object, value)))
+    }
+
+    /// Whether istiod's environment is known at all, so that a variable that is not set is not set.
+    pub fn knows_istiod_env(&self) -> bool {
+        self.istiod_deployments().any(|(_, workload)| !workload.containers.is_empty())
+            || self.istiod_pods().any(|(_, pod)| !pod.containers.is_empty())
+    }
+
+    /// The cluster ID that its istiod and its proxies use; `None` where nothing tells.
+    pub fn id(&self) -> Option<&str> {
+        if let Some((_, id)) = self.istiod_env("CLUSTER_ID") {
+            return Some(id);
+        }
+        let of_clusterz = self.istiods().flat_map(Istiod::clusters).find(|(_, row)| row.secret.is_empty());
+        if let Some((_, row)) = of_clusterz.filter(|(_, row)| !row.id.is_empty()) {
+            return Some(&row.id);
+        }
+        let of_proxies = self.proxies().filter_map(|proxy| proxy.node()).map(|(_, node)| &*node.cluster);
+        let of_ztunnels = self.ztunnels().map(|(_, dump)| &*dump.cluster);
+        let of_pods = self.pods().filter_map(|(_, pod)| {
+            env(&pod.containers, "ISTIO_META_CLUSTER_ID").or_else(|| env(&pod.containers, "CLUSTER_ID"))
+        });
+        of_proxies.chain(of_ztunnels).chain(of_pods).find(|id| !id.is_empty())
+    }
+
+    /// How a sentence names it: its ID where known, else its name.
+    pub fn title(&self) -> &str {
+        self.id().unwrap_or(&self.name)
+    }
+
+    /// Whether an istiod that serves proxies runs in it; `None` where neither Deployments nor pods are known.
+    pub fn has_istiod(&self) -> Option<bool> {
+        let runs = self.istiod_deployments().next().is_some()
+            || self.istiod_pods().next().is_some()
+            || self.istiods().any(|istiod| !istiod.documents.is_empty());
+        let system = self.system_namespace();
+        let known = self.knows_all("Deployment", system) || self.knows_all("Pod", system);
+        (runs || known).then_some(runs)
+    }
+
+    /// The network label of its system namespace: the namespace, and the label where it has one. `None` where the
+    /// namespace or its labels are unknown.
+    pub fn network(&self) -> Option<(&Doc<Object>, Option<&str>)> {
+        let namespace = self.object("Namespace", "", self.system_namespace())?;
+        namespace.labels.as_ref()?;
+        Some((namespace, namespace.label(NETWORK).filter(|network| !network.is_empty())))
+    }
+
+    /// Mesh config, from the ConfigMap or from istiod.
+    pub fn mesh_config(&self) -> Option<(&Arc<Event>, &MeshConfig)> {
+        let of_maps = self
+            .config_maps()
+            .filter(|(object, _)| *object.namespace == *self.system_namespace())
+            .find_map(|(object, map)| Some((&object.event, map.mesh.as_ref()?)));
+        of_maps.or_else(|| {
+            self.istiods().flat_map(|istiod| istiod.documents.iter()).find_map(|document| match &document.said {
+                Said::Mesh(config) => Some((&document.event, &**config)),
+                _ => None,
+            })
+        })
+    }
+
+    /// Secrets that are remote secrets by label, by usual name or by what they hold, one entry a kubeconfig.
+    pub fn remote_secrets(&self) -> Vec<RemoteSecret<'_>> {
+        let mut found = Vec::new();
+        for (object, secret) in self.secrets() {
+            let is_named = object.name.starts_with("istio-remote-secret-");
+            let is_labelled = object.label(REMOTE_SECRET) == Some("true");
+            if !is_named && !is_labelled && secret.kubeconfigs.is_empty() {
+                continue;
+            }
+            if secret.kubeconfigs.is_empty() {
+                found.push(RemoteSecret { secret: object, config: None });
+            }
+            found.extend(secret.kubeconfigs.iter().map(|config| RemoteSecret { secret: object, config: Some(config) }));
+        }
+        found
+    }
+
+    /// Gateways between networks that it has or knows.
+    pub fn gateways(&self) -> Vec<Gateway<'_>> {
+        let mut found: Vec<Gateway<'_>> = Vec::new();
+        for object in self.objects("Gateway") {
+            let Body::Gateway(gateway) = &object.body else { continue };
+            let is_mesh =
+                gateway.listeners.iter().any(|listener| &*listener.protocol == "HBONE" && listener.port == 15008)
+                    && &*gateway.class != "istio-waypoint";
+            let kind = match &*gateway.class {
+                "istio-remote" => Kind::Remote,
+                "istio-east-west" | "istio-eastwest" => Kind::Gateway,
+                _ if object.label(NETWORK).is_some() || is_mesh && is_east_west(&object.name) => Kind::Gateway,
+                _ => continue,
+            };
+            let addresses = if kind == Kind::Remote && gateway.addresses.is_empty() {
+                &gateway.spec_addresses
+            } else {
+                &gateway.addresses
+            };
+            found.push(Gateway {
+                object,
+                kind,
+                network: object.label(NETWORK),
+                addresses: addresses.iter().map(|address| &**address).collect(),
+                ports: gateway.listeners.iter().map(|listener| listener.port).collect(),
+            });
+        }
+        for (object, service) in self.services() {
+            let is_gateway = object.label(NETWORK).is_some()
+                || object.label("istio") == Some("eastwestgateway")
+                || is_east_west(&object.name);
+            // The Service that a Gateway of the Gateway API deploys is told by that Gateway.
+            let is_deployed = object.label("gateway.networking.k8s.io/gateway-name").is_some()
+                || object.owner.starts_with("Gateway/");
+            if !is_gateway || is_deployed {
+                continue;
+            }
+            found.push(Gateway {
+                object,
+                kind: Kind::Service,
+                network: object.label(NETWORK),
+                addresses: service
+                    .ingress
+                    .iter()
+                    .chain(&service.external_ips)
+                    .map(|address| &**address)
+                    .filter(|address| !address.is_empty() && !address.starts_with('<'))
+                    .collect(),
+                ports: service.ports.iter().map(|port| port.port).collect(),
+            });
+        }
+        found
+    }
+
+    /// Whether ztunnels run in it.
+    pub fn is_ambient(&self) -> bool {
+        self.ztunnels().next().is_some()
+            || self.workloads().any(|(object, _)| &*object.kind == "DaemonSet" && object.name.starts_with("ztunnel"))
+            || self.pods().any(|(object, _)| object.label("app") == Some("ztunnel"))
+            || self.istiod_env("PILOT_ENABLE_AMBIENT").is_some_and(|(_, value)| value == "true")
+    }
+}
+
+impl Proxy {
+    fn held(&self) -> impl DoubleEndedIterator<Item = &Doc<ProxyState>> {
+        self.documents.iter().filter(|document| document.told_by == ToldBy::Proxy)
+    }
+
+    fn last<T>(&self, by: ToldBy, part: impl Fn(&ProxyState) -> Option<&T>) -> Option<(&Arc<Event>, &T)> {
+        let of = self.documents.iter().rev().filter(|document| document.told_by == by);
+        let mut of = of.filter_map(|document| Some((&document.event, part(&document.it)?)));
+        of.next()
+    }
+
+    /// Its node.
+    pub fn node(&self) -> Option<(&Arc<Event>, &ProxyNode)> {
+        self.last(ToldBy::Proxy, |state| state.node.as_ref())
+    }
+
+    /// Its clusters.
+    pub fn clusters(&self) -> Option<(&Arc<Event>, &Vec<ProxyCluster>)> {
+        self.last(ToldBy::Proxy, |state| state.clusters.as_ref())
+    }
+
+    /// Its listeners.
+    pub fn listeners(&self) -> Option<(&Arc<Event>, &Vec<ProxyListener>)> {
+        self.last(ToldBy::Proxy, |state| state.listeners.as_ref())
+    }
+
+    /// Its routes.
+    pub fn routes(&self) -> Option<(&Arc<Event>, &Vec<ProxyRoute>)> {
+        self.last(ToldBy::Proxy, |state| state.routes.as_ref())
+    }
+
+    /// Its certificates: the document that carries whole certificates, else the last one.
+    pub fn secrets(&self) -> Option<(&Arc<Event>, &Vec<HeldSecret>)> {
+        let whole = self.last(ToldBy::Proxy, |state| {
+            state.secrets.as_ref().filter(|secrets| secrets.iter().any(|secret| !secret.certs.is_empty()))
+        });
+        whole.or_else(|| self.last(ToldBy::Proxy, |state| state.secrets.as_ref()))
+    }
+
+    /// The endpoints it holds, of whatever document says it last, or table rows. `None` where none says it.
+    pub fn endpoints(&self) -> Option<Vec<(&Arc<Event>, ProxyEndpoint)>> {
+        if let Some((event, endpoints)) = self.last(ToldBy::Proxy, |state| state.endpoints.as_ref()) {
+            return Some(endpoints.iter().map(|endpoint| (event, endpoint.clone())).collect());
+        }
+        let rows = self.rows.iter().filter_map(|event| match &event.fact {
+            Fact::State(state) => match &**state {
+                State::ProxyEndpoint { addr, status, outlier, cluster, priority, .. } => {
+                    let endpoint = ProxyEndpoint {
+                        cluster: cluster.clone(),
+                        addr: addr.clone(),
+                        health: status.clone(),
+                        ejected: &**outlier == "FAILED",
+                        priority: priority.unwrap_or_default(),
+                        ..ProxyEndpoint::default()
+                    };
+                    Some((event, endpoint))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        (!self.rows.is_empty()).then(|| rows.collect())
+    }
+
+    /// The endpoints istiod would send it.
+    pub fn pushed_endpoints(&self) -> Option<(&Arc<Event>, &Vec<ProxyEndpoint>)> {
+        self.last(ToldBy::Istiod, |state| state.endpoints.as_ref())
+    }
+
+    /// Its counters.
+    pub fn stats(&self) -> impl Iterator<Item = (&Arc<Event>, &Stat)> {
+        self.held().flat_map(|document| document.stats.iter().map(move |stat| (&document.event, stat)))
+    }
+
+    /// Everything its documents say, the oldest first.
+    pub fn documents(&self) -> impl Iterator<Item = &Doc<ProxyState>> {
+        self.documents.iter()
+    }
+}
+
+impl Istiod {
+    /// Everything its documents say, the oldest first.
+    pub fn documents(&self) -> impl Iterator<Item = &Doc<IstiodState>> {
+        self.documents.iter()
+    }
+
+    /// The clusters it reads, itself included where its version says so.
+    pub fn clusters(&self) -> Vec<(&Arc<Event>, &RemoteRow)> {
+        let said = self.documents.iter().rev().find_map(|document| match &document.said {
+            Said::Clusters(rows) => Some((&document.event, rows)),
+            _ => None,
+        });
+        match said {
+            Some((event, rows)) => rows.iter().map(|row| (event, row)).collect(),
+            None => self.rows.iter().map(|(event, row)| (event, row)).collect(),
+        }
+    }
+
+    /// Whether it is known which clusters it reads.
+    pub fn knows_clusters(&self) -> bool {
+        !self.rows.is_empty() || self.documents.iter().any(|document| matches!(document.said, Said::Clusters(_)))
+    }
+}
+
+fn key(object: &Object) -> Key {
+    (object.kind.clone(), object.group.clone(), object.namespace.clone(), object.name.clone())
+}
+
+/// An environment variable of the first container that sets it.
+pub fn env<'m>(containers: &'m [Container], key: &str) -> Option<&'m str> {
+    containers.iter().find_map(|container| container.env.get(key)).map(|value| &**value)
+}
+
+/// Whether a name is that of an east-west gateway by custom.
+fn is_east_west(name: &str) -> bool {
+    ["eastwest", "east-west", "cross-network", "crossnetwork"].iter().any(|part| name.contains(part))
+}
