@@ -40,6 +40,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     let wants_stdin = config.paths.iter().any(|path| path.as_os_str() == "-");
     let mut stdin = wants_stdin.then(Stdin::open).transpose().context("cannot listen to standard input")?;
     if let [_] = &config.paths[..]
+        && config.task == Task::Replay
         && let Some(stdin) = stdin.take_if(Stdin::is_lines)
     {
         let (counts, losses) = run.live(&wanted, stdin)?;

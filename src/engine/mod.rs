@@ -548,7 +548,10 @@ fn from_verdict(cause: &'static Cause, verdict: &Verdict) -> Finding {
     clusters.retain(|name| !name.is_empty());
     let mut because = verdict.because.clone();
     because.truncate(EVIDENCE_MAX);
-    let times = || because.iter().filter_map(|evidence| evidence.event.at);
+    // A document tells what was so, not that it began or ended then.
+    let times = || {
+        because.iter().map(|evidence| &evidence.event).filter(|event| !event.is_document()).filter_map(|event| event.at)
+    };
     let mut files: Vec<String> = because.iter().map(|evidence| evidence.event.origin.file.to_string()).collect();
     files.sort();
     files.dedup();

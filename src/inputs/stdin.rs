@@ -87,7 +87,7 @@ impl Stdin {
                 }
             }
         }
-        matches!(sniff::format(&self.ahead, "-"), Format::Log | Format::Empty | Format::Yaml | Format::Json(_))
+        matches!(sniff::format(&self.ahead, "-"), Format::Log | Format::Empty)
     }
 
     /// The origin of its lines, as far as its first ones tell.

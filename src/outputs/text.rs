@@ -189,8 +189,8 @@ impl Page {
             self.row("clusters", &printable(&clusters.join(", ")));
         }
         self.row("when", &when(finding));
-        self.evidence("because", &finding.because);
-        self.evidence("against", &finding.against);
+        self.evidence("because", &finding.because, finding);
+        self.evidence("against", &finding.against, finding);
         if finding.explains > 0 {
             let explained = super::slugs(all.iter().filter(|other| other.explained_by.as_ref() == Some(&finding.id)));
             let symptoms = plural(finding.explains, "further symptom");
@@ -245,7 +245,7 @@ impl Page {
     }
 
     /// Each line once, with all that it shows; of lines that show the same, the first is quoted and the others named.
-    fn evidence(&mut self, label: &str, evidence: &[Evidence]) {
+    fn evidence(&mut self, label: &str, evidence: &[Evidence], of: &Finding) {
         let mut label = label;
         for (at, first) in evidence.iter().enumerate() {
             let earlier = &evidence[..at];
@@ -261,7 +261,8 @@ impl Page {
             self.row(label, &printable(&shows.join("; and ")));
             label = "";
             let indent = " ".repeat(LABEL + 2);
-            let place = self.paint(DIM, &printable(&first.place()));
+            let place = format!("{}{}", first.place(), age(first, of));
+            let place = self.paint(DIM, &printable(&place));
             self.line(&format!("{indent}{place}"));
             let room = self.look.width.saturating_sub(indent.len()).max(20);
             let quote = trim_middle(&printable(first.quote.trim()), room * QUOTE_LINES);
@@ -409,6 +410,19 @@ fn severity_colour(severity: Severity) -> &'static str {
         Severity::Info => "1;36",
         Severity::Warning => "1;33",
         Severity::Error | Severity::Critical => "1;31",
+    }
+}
+
+/// How old a document is next to what failed: it shows what was so when it was taken.
+fn age(evidence: &Evidence, finding: &Finding) -> String {
+    let taken = evidence.event.at.filter(|_| evidence.event.is_document());
+    let (Some(taken), Some(from), Some(to)) = (taken, finding.first_at, finding.last_at) else { return String::new() };
+    if taken < from {
+        format!(", as it was {} before the first symptom or later", human(from.since(taken)))
+    } else if to < taken {
+        format!(", as it was {} after the last symptom", human(taken.since(to)))
+    } else {
+        String::new()
     }
 }
 
