@@ -2,6 +2,9 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+#[cfg(test)]
+pub mod testing;
+
 use crate::engine::check::Check;
 
 /// All checks.
