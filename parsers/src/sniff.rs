@@ -114,7 +114,10 @@ fn object(text: &[u8], path: &str) -> Format {
     ];
     let ours = keys.iter().filter(|(key, _)| of_ztunnel.contains(&key.as_str())).count();
     let named = path.contains("config_dump") || path.contains("config-dump") || path.contains("ztunnel");
-    if ours == keys.len() && (ours >= 2 || (ours == 1 && (named || first == Some("certificates")))) {
+    // Envoy's `/certs` has this one key, too; what it holds is written in another style.
+    let has_word = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
+    let is_envoys = keys.len() == 1 && (has_word("\"cert_chain\"") || has_word("\"ca_cert\""));
+    if ours == keys.len() && !is_envoys && (ours >= 2 || (ours == 1 && (named || first == Some("certificates")))) {
         return Format::ZtunnelDump;
     }
     if has("apiVersion") && has("kind") {
@@ -240,7 +243,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_begin() {
-        let cases: [(&[u8], Format); 22] = [
+        let cases: [(&[u8], Format); 23] = [
             (b"2026-11-21T03:38:13Z\tinfo\tx\n", Format::Log),
             (b"[2026-11-21T03:38:13Z] \"GET / HTTP/1.1\" 200\n", Format::Log),
             (b"{\"level\":\"info\",\"time\":\"2026-11-21T03:38:13Z\"}\n{\"level\":\"info\"}\n", Format::Log),
@@ -248,6 +251,7 @@ mod tests {
             (b"{\"log\":\"x\\n\",\"stream\":\"stdout\"}\n", Format::Log),
             (b"NAME   READY\nweb    1/1\n", Format::Log),
             (b"{\n  \"certificates\": [\n    {\n      \"certChain\": [", Format::ZtunnelDump),
+            (b"{\n \"certificates\": [\n  {\n   \"ca_cert\": [", Format::Json(Json::Object)),
             (b"{\"config\":{},\"policies\":[],\"workloads\":[]}", Format::ZtunnelDump),
             (
                 b"{\n \"configs\": [\n  {\n   \"@type\": \"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump\"",

@@ -154,8 +154,9 @@ impl Losses {
         }
     }
 
-    /// The sentences, the last of which counts those left out.
+    /// The sentences, whichever file was named first; the last one counts those left out.
     pub fn sentences(mut self) -> Vec<String> {
+        self.said.sort();
         if 0 < self.unsaid {
             self.said.push(format!("and {} more", self.unsaid));
         }

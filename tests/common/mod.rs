@@ -24,12 +24,29 @@ pub struct Sample {
     pub versions: String,
     /// Causes it proves, the first one first; empty for `none`.
     pub hits: Vec<String>,
+    /// Whether it says what `meshwhy replay` names. A sample of state alone speaks of `check` and `trace` only.
+    pub is_replayed: bool,
     /// Causes it only looks like.
     pub near_misses: Vec<String>,
     /// Notes it proves.
     pub notes: Vec<String>,
+    /// What `meshwhy check` names as failed; `None` where the sample says nothing about it, empty for a healthy mesh.
+    pub check: Option<Vec<String>>,
+    /// Calls, and what `meshwhy trace` says of each.
+    pub traces: Vec<Trace>,
     /// What happened.
     pub story: String,
+}
+
+/// A call that a sample speaks of: `east/sleep.sample helloworld.sample:5000 -> crossnetwork-port-blocked`.
+#[derive(Clone, Debug, Default)]
+pub struct Trace {
+    /// Who calls.
+    pub from: String,
+    /// What is called.
+    pub to: String,
+    /// The cause that stops the call; empty where nothing does (`ok`).
+    pub stopped_by: String,
 }
 
 impl Sample {
@@ -129,17 +146,25 @@ fn sample(name: &str) -> Result<Sample, String> {
         match key {
             "kind" => sample.kind = value.to_string(),
             "versions" => sample.versions = value.to_string(),
-            "hits" => sample.hits = slugs(value),
+            "hits" => (sample.hits, sample.is_replayed) = (slugs(value), true),
             "near-misses" => sample.near_misses = slugs(value),
             "notes" => sample.notes = slugs(value),
-            _ => return Err(wrong(&format!("{key:?} is none of kind, versions, hits, near-misses, notes"))),
+            "check" => sample.check = Some(slugs(value)),
+            "trace" => sample.traces.push(trace(value).ok_or_else(|| wrong("trace is `FROM TO -> slug or ok`"))?),
+            _ => {
+                let keys = "kind, versions, hits, near-misses, notes, check, trace";
+                return Err(wrong(&format!("{key:?} is none of {keys}")));
+            }
         }
         keys.push(key);
     }
-    for key in ["kind", "versions", "hits"] {
+    for key in ["kind", "versions"] {
         if !keys.contains(&key) {
             return Err(wrong(&format!("says no {key}")));
         }
+    }
+    if !sample.is_replayed && sample.check.is_none() {
+        return Err(wrong("says neither hits nor check"));
     }
     if !["composed", "re-enacted", "captured"].contains(&&*sample.kind) {
         return Err(wrong("kind is composed, re-enacted or captured"));
@@ -152,6 +177,14 @@ fn sample(name: &str) -> Result<Sample, String> {
         return Err(wrong("has no input"));
     }
     Ok(sample)
+}
+
+/// `FROM TO -> slug`, or `-> ok`.
+fn trace(value: &str) -> Option<Trace> {
+    let (call, said) = value.split_once(" -> ")?;
+    let (from, to) = call.split_once(' ')?;
+    let stopped_by = if said == "ok" { "" } else { said };
+    Some(Trace { from: from.to_string(), to: to.to_string(), stopped_by: stopped_by.to_string() })
 }
 
 /// All files below a folder, sorted.
