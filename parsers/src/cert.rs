@@ -433,6 +433,24 @@ fn algorithm(id: &x509_cert::spki::AlgorithmIdentifierOwned) -> Option<Vec<u8>> 
     reader.read_slice(header.length()).ok().map(<[u8]>::to_vec)
 }
 
+/// Base64 with line breaks, as `base64` prints it.
+#[cfg(test)]
+pub(crate) fn encode(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for (at, three) in bytes.chunks(3).enumerate() {
+        if at > 0 && at % 19 == 0 {
+            text.push('\n');
+        }
+        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
+        for digit in 0..4 {
+            let shown = digit <= three.len();
+            text.push(if shown { DIGITS[(bits >> (18 - 6 * digit) & 63) as usize] as char } else { '=' });
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -647,23 +665,6 @@ mod tests {
         chain.extend(twins.iter().rev().map(Authority::cert));
         let other = Authority::root(ca(&ISTIO_ROOT)).cert();
         assert!(verifies(&chain, &[other], None).is_err());
-    }
-
-    /// Base64 with line breaks, as `base64` prints it.
-    fn encode(bytes: &[u8]) -> String {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut text = String::new();
-        for (at, three) in bytes.chunks(3).enumerate() {
-            if at > 0 && at % 19 == 0 {
-                text.push('\n');
-            }
-            let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-            for digit in 0..4 {
-                let shown = digit <= three.len();
-                text.push(if shown { DIGITS[(bits >> (18 - 6 * digit) & 63) as usize] as char } else { '=' });
-            }
-        }
-        text
     }
 
     #[test]

@@ -168,7 +168,7 @@ fn is_envoy_dump(keys: &[(String, bool)]) -> bool {
 }
 
 /// The keys of an object as far as they are seen, and whether an array of `@type` objects follows.
-fn top_keys(text: &[u8]) -> Vec<(String, bool)> {
+pub(crate) fn top_keys(text: &[u8]) -> Vec<(String, bool)> {
     let mut keys = Vec::new();
     let mut depth = 0u32;
     let mut at = 0;

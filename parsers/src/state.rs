@@ -295,27 +295,58 @@ pub enum State {
     Row,
 }
 
-/// What causes ask of a ztunnel's config dump.
+/// What causes ask of a ztunnel's config dump, or of one list of it.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct ZtunnelDump {
+    /// Which parts it has; the others are empty because nobody asked for them.
+    pub parts: ZtunnelParts,
     /// `config.network`; empty for the default network.
     pub network: Text,
     /// `config.clusterId`.
     pub cluster: Text,
     /// `config.localNode`.
     pub node: Text,
+    /// `config.xdsAddress`: the istiod it asks, `https://istiod.istio-system.svc:15012`.
+    pub xds_address: Text,
     /// `version.istioVersion`.
     pub version: Text,
     /// Workloads.
     pub workloads: Vec<ZtunnelWorkload>,
     /// Services.
     pub services: Vec<ZtunnelService>,
+    /// `stagedServices`: `<namespace>/<hostname>` of services whose endpoints came and which did not.
+    pub awaited: Vec<Text>,
     /// Certificates.
     pub certificates: Vec<ZtunnelCertificate>,
     /// Policies: `<namespace>/<name>`, action, scope.
     pub policies: Vec<(Text, Text, Text)>,
     /// Pods handed over by the CNI: `<namespace>/<pod>` and state.
     pub pods: Vec<(Text, Text)>,
+}
+
+/// Which parts of a dump are there and whole: what is absent from such a part does not exist for the ztunnel. A list
+/// that was asked for with a filter is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct ZtunnelParts {
+    /// Workloads.
+    pub workloads: bool,
+    /// Services.
+    pub services: bool,
+    /// Policies.
+    pub policies: bool,
+    /// Certificates.
+    pub certificates: bool,
+    /// Pods handed over by the CNI.
+    pub pods: bool,
+    /// Its own network, cluster and node.
+    pub config: bool,
+}
+
+impl ZtunnelParts {
+    /// Whether it is a dump, not one list of it.
+    pub fn is_whole(&self) -> bool {
+        self.workloads && self.services && self.policies && self.certificates
+    }
 }
 
 /// A workload of the dump.
@@ -345,8 +376,14 @@ pub struct ZtunnelWorkload {
     pub node: Text,
     /// `Healthy` or `Unhealthy`.
     pub status: Text,
+    /// Trust domain; empty where it is the mesh's own.
+    pub trust_domain: Text,
     /// Service account.
     pub service_account: Text,
+    /// Whether it shares its node's address and is never found by it.
+    pub on_host: bool,
+    /// `<namespace>/<name>` of the policies that select it.
+    pub policies: Vec<Text>,
 }
 
 /// A service of the dump.
@@ -381,4 +418,8 @@ pub struct ZtunnelCertificate {
     pub valid: Option<(Time, Time)>,
     /// SHA-256 fingerprints of the root certificates, hexadecimal.
     pub roots: Vec<Text>,
+    /// The leaf and the intermediate certificates above it.
+    pub chain: Vec<Cert>,
+    /// The root certificates.
+    pub root_certs: Vec<Cert>,
 }

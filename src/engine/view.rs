@@ -53,10 +53,10 @@ impl<'w> View<'w> {
         })
     }
 
-    /// ztunnel config dumps.
+    /// Whole ztunnel config dumps: what is not in them, that ztunnel does not know.
     pub fn dumps(&self) -> impl DoubleEndedIterator<Item = (&'w Arc<Event>, &'w ZtunnelDump)> {
         self.states().filter_map(|(event, state)| match state {
-            State::Ztunnel(dump) => Some((event, dump)),
+            State::Ztunnel(dump) => dump.parts.is_whole().then_some((event, dump)),
             _ => None,
         })
     }
