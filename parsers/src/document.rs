@@ -50,7 +50,8 @@ pub struct Found<'a> {
 pub fn read(bytes: &[u8], found: Found<'_>) -> Option<Result<Document, String>> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     objects::read(bytes, found)
+        // Before ztunnel's dump: istiod lists the same things under the same names.
+        .or_else(|| debug::read(bytes, found))
         .or_else(|| dump::read(bytes, found))
         .or_else(|| admin::read(bytes, found))
-        .or_else(|| debug::read(bytes, found))
 }

@@ -59,6 +59,8 @@ pub fn format(head: &[u8], path: &str) -> Format {
     match text[0] {
         b'{' => object(text, path),
         b'[' => array(text, path),
+        // An empty list, as Go prints it.
+        _ if text.trim_ascii_end() == b"null" => Format::Json(Json::Array),
         _ if is_yaml(text) => Format::Yaml,
         _ => Format::Log,
     }
@@ -270,6 +272,7 @@ mod tests {
             (b"BZh is a name\n", Format::Log),
             (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00", Format::Binary),
             (b" \n\n", Format::Empty),
+            (b"null\n", Format::Json(Json::Array)),
         ];
         for (head, wanted) in cases {
             assert_eq!(format(head, "a/b"), wanted, "{}", String::from_utf8_lossy(head));

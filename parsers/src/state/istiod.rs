@@ -29,8 +29,10 @@ pub enum Said {
     Shards(Vec<Shard>),
     /// `/debug/registryz`.
     Services(Vec<RegistryService>),
-    /// `/debug/networkz`.
+    /// `/debug/networkz`, and the same list of `/debug/pushcontext`: gateways whose address is known.
     NetworkGateways(Vec<NetworkGateway>),
+    /// `/debug/pushcontext`: all gateways as configured, host names before they are resolved (1.19+).
+    UnresolvedGateways(Vec<NetworkGateway>),
     /// `/debug/mesh`.
     Mesh(Box<MeshConfig>),
     /// `/debug/push_status`.
@@ -41,7 +43,20 @@ pub enum Said {
         workloads: Vec<ZtunnelWorkload>,
         /// Services.
         services: Vec<ZtunnelService>,
+        /// Policies: `<namespace>/<name>`, action, scope, as a ztunnel dump prints them.
+        policies: Vec<(Text, Text, Text)>,
     },
+    /// `/debug/instancesz`: which services each connected proxy is an instance of.
+    Attached(Vec<AttachedProxy>),
+    /// `/debug/ndsz`: what a proxy's DNS would answer.
+    Names {
+        /// `<pod>.<namespace>`; empty where the command does not tell.
+        proxy: Text,
+        /// Host names and their addresses.
+        table: Vec<(Text, Vec<Text>)>,
+    },
+    /// `/debug/mcsz`: services exported and imported by the Multi-Cluster Services API.
+    Exports(Vec<McsService>),
     /// `/debug/krtz`: collections and whether each is synced.
     Collections(Vec<(Text, bool)>),
     /// `/debug/inject`: the names of its templates.
@@ -80,6 +95,8 @@ pub struct SyncRow {
     pub last_error: Text,
     /// The istiod it is connected to; empty where not shown.
     pub istiod: Text,
+    /// When the oldest push that it has not answered was sent; a push of a moment ago may still be on its way.
+    pub waits_since: Option<Time>,
 }
 
 /// A client connected to an istiod.
@@ -101,6 +118,32 @@ pub struct Connected {
     pub node: Text,
     /// Labels.
     pub labels: Map,
+}
+
+/// A connected proxy and the services it is an instance of.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct AttachedProxy {
+    /// `<pod>.<namespace>`.
+    pub proxy: Text,
+    /// Host names; empty where istiod found none, as for a proxy that claims another cluster than its pod's.
+    pub services: Vec<Text>,
+}
+
+/// A service of the Multi-Cluster Services API.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct McsService {
+    /// Cluster.
+    pub cluster: Text,
+    /// Namespace.
+    pub namespace: Text,
+    /// Name.
+    pub name: Text,
+    /// Whether the cluster has a ServiceExport for it.
+    pub is_exported: bool,
+    /// Whether the cluster has a ServiceImport for it.
+    pub is_imported: bool,
+    /// Its address for the cluster set; empty where none.
+    pub vip: Text,
 }
 
 /// The endpoints of a service that one registry (a cluster) contributes.
