@@ -112,6 +112,22 @@ pub enum Confidence {
 }
 
 impl Confidence {
+    /// One step surer.
+    pub fn raised(self) -> Confidence {
+        match self {
+            Confidence::Possible => Confidence::Likely,
+            Confidence::Likely | Confidence::Certain => Confidence::Certain,
+        }
+    }
+
+    /// One step less sure.
+    pub fn lowered(self) -> Confidence {
+        match self {
+            Confidence::Certain => Confidence::Likely,
+            Confidence::Likely | Confidence::Possible => Confidence::Possible,
+        }
+    }
+
     /// The word as printed.
     pub fn word(self) -> &'static str {
         match self {
@@ -132,6 +148,12 @@ impl Severity {
             Severity::Critical => "critical",
         }
     }
+}
+
+/// Whether two of one cause, each with its tokens and clusters, are about the same thing.
+pub fn is_same(a: (&[String], &[String]), b: (&[String], &[String])) -> bool {
+    let share = |a: &[String], b: &[String]| a.iter().any(|name| b.contains(name));
+    if a.0.is_empty() || b.0.is_empty() { share(a.1, b.1) } else { share(a.0, b.0) }
 }
 
 /// What one cause says about one symptom.
@@ -170,6 +192,11 @@ impl Verdict {
             settle_by: String::new(),
             says: "",
         }
+    }
+
+    /// Whether another verdict of the same cause is about the same thing: by the names both carry, else by their clusters.
+    pub fn concerns(&self, other: &Verdict) -> bool {
+        self.subject == other.subject || is_same((&self.tokens, &self.clusters), (&other.tokens, &other.clusters))
     }
 
     /// Every link of the chain has a line or a document.

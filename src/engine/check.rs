@@ -1,7 +1,11 @@
 //! The contract of a check: a question about the state of the mesh that a person would ask by hand.
 
+use std::sync::Arc;
+
+use meshwhy_parsers::event::Event;
+
 use super::cause::Verdict;
-use super::finding::{self, Finding};
+use super::finding::{self, Evidence, Finding};
 use super::view::View;
 
 /// A check: it looks at state and says, object by object, what it found.
@@ -31,6 +35,8 @@ pub struct Item {
     pub remedy: String,
     /// The cause that this shows, and its verdict.
     pub cause: Option<(&'static str, Box<Verdict>)>,
+    /// A cause that this speaks against, in its cluster, and what shows it.
+    pub refutes: Option<(&'static str, Box<Evidence>)>,
 }
 
 /// How something stands.
@@ -67,12 +73,18 @@ impl Item {
             reason: reason.to_string(),
             remedy: String::new(),
             cause: None,
+            refutes: None,
         }
     }
 
     /// It is as it should be.
     pub fn pass(cluster: &str, object: impl ToString, reason: impl ToString) -> Item {
         Item::new(Outcome::Pass, cluster, object, reason)
+    }
+
+    /// It speaks against a cause: what lines suggest of it in this cluster is less likely, and says why.
+    pub fn refuting(self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        Item { refutes: Some((slug, Box::new(Evidence::quote(event, quote, shows)))), ..self }
     }
 
     /// It cannot be told, because this is missing; `how` tells how to get it.
@@ -98,9 +110,17 @@ impl Item {
 }
 
 impl Item {
-    /// Whether this is the finding that it became.
+    /// Whether this is the finding that it became, alone or joined with what lines say of the same.
     pub fn is_of(&self, finding: &Finding) -> bool {
-        self.cause.as_ref().is_some_and(|(slug, verdict)| finding::id(slug, &verdict.subject) == finding.id)
+        self.cause.as_ref().is_some_and(|(slug, verdict)| {
+            *slug == finding.cause.slug
+                && (finding::id(slug, &verdict.subject) == finding.id || finding.joined.contains(&verdict.subject))
+        })
+    }
+
+    /// The clusters it is about.
+    pub fn clusters(&self) -> impl Iterator<Item = &str> {
+        self.cluster.split(", ").filter(|name| !name.is_empty())
     }
 }
 

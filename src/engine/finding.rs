@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::Event;
 use meshwhy_parsers::time::Time;
 
-use super::cause::{Cause, Confidence, Verdict};
+use super::cause::{Cause, Confidence, Verdict, is_same};
 
 /// How many pieces of evidence a finding keeps, each for and against.
 pub const EVIDENCE_MAX: usize = 6;
@@ -108,6 +108,15 @@ pub struct Finding {
     pub tokens: Vec<String>,
     /// Files its evidence lies in.
     pub files: Vec<String>,
+    /// Other subjects under which state shows the same.
+    pub joined: Vec<String>,
+}
+
+impl Finding {
+    /// Whether another finding of the same cause is about the same thing.
+    pub fn concerns(&self, other: &Finding) -> bool {
+        self.subject == other.subject || is_same((&self.tokens, &self.clusters), (&other.tokens, &other.clusters))
+    }
 }
 
 /// A weaker candidate for the same symptom.

@@ -169,11 +169,14 @@ impl Engine {
             self.take(event);
         }
         self.ended = true;
+        // State first: it weighs what lines suggest.
+        if self.asks != Asks::Nothing {
+            self.checked = self.run_checks();
+        }
         for symptom in self.cases.symptoms() {
             self.judge(&symptom);
         }
         if self.asks != Asks::Nothing {
-            self.checked = self.run_checks();
             self.findings = self.conclude();
         }
         self.announce_final();
@@ -288,12 +291,33 @@ impl Engine {
                 }
             }
         }
+        for (cause, verdict) in &mut verdicts {
+            self.weigh(cause, verdict);
+        }
         verdicts.sort_by(|(a, x), (b, y)| {
             y.confidence.cmp(&x.confidence).then(b.severity.cmp(&a.severity)).then(a.slug.cmp(b.slug))
         });
         if let Some(case) = self.cases.get_mut(symptom) {
             case.verdicts = verdicts;
             case.judged = true;
+        }
+    }
+
+    /// What state says of what lines suggest: the same, which makes it surer, or the contrary.
+    fn weigh(&self, cause: &Cause, verdict: &mut Verdict) {
+        let items = || self.checked.iter().flat_map(|checked| &checked.items);
+        let mut broken = items().filter_map(|item| item.cause.as_ref().filter(|_| item.outcome == Outcome::Fail));
+        if broken.any(|(slug, found)| *slug == cause.slug && found.concerns(verdict)) {
+            verdict.confidence = verdict.confidence.raised();
+            return;
+        }
+        let refuted = items().filter_map(|item| Some((item, item.refutes.as_ref()?)));
+        let mut refuted = refuted.filter(|(item, (slug, _))| {
+            *slug == cause.slug && item.clusters().any(|name| verdict.clusters.iter().any(|of| of == name))
+        });
+        if let Some((_, (_, evidence))) = refuted.next() {
+            verdict.confidence = verdict.confidence.lowered();
+            verdict.against.push(Evidence::clone(evidence));
         }
     }
 
@@ -355,6 +379,23 @@ impl Engine {
                     merged.push(finding);
                 }
             }
+        }
+        // What lines and state say of the same thing is one finding, whatever each calls it.
+        for (cause, verdict) in self.check_verdicts() {
+            let finding = from_verdict(cause, &verdict);
+            let by_lines = merged.iter().position(|other| other.cause.slug == cause.slug && other.concerns(&finding));
+            let Some(at) = by_lines else {
+                open.insert(finding.id.clone(), true);
+                by_id.insert(finding.id.clone(), merged.len());
+                merged.push(finding);
+                continue;
+            };
+            let known = &mut merged[at];
+            if is_later_than_recovery(&finding, known) {
+                open.insert(known.id.clone(), true);
+            }
+            known.joined.push(finding.subject.clone());
+            merge(known, finding);
         }
         for (cause, verdict) in self.mesh_verdicts() {
             let finding = from_verdict(cause, &verdict);
@@ -418,7 +459,7 @@ impl Engine {
     }
 
     fn mesh_verdicts(&mut self) -> Vec<(&'static Cause, Verdict)> {
-        let mut verdicts = self.check_verdicts();
+        let mut verdicts = Vec::new();
         let view = View::new(&self.world, self.ended);
         let shows_in_state =
             |verdict: &Verdict| verdict.because.iter().all(|evidence| matches!(evidence.event.fact, Fact::State(_)));
@@ -576,7 +617,17 @@ fn from_verdict(cause: &'static Cause, verdict: &Verdict) -> Finding {
         explained_by: None,
         tokens: verdict.tokens.clone(),
         files,
+        joined: Vec::new(),
         because,
+    }
+}
+
+/// Whether state still shows what lines saw recover: a document taken before then does not.
+fn is_later_than_recovery(state: &Finding, lines: &Finding) -> bool {
+    let taken = state.because.iter().filter_map(|evidence| evidence.event.at).max();
+    match (taken, lines.recovered_at) {
+        (Some(taken), Some(recovered)) => recovered < taken,
+        _ => true,
     }
 }
 
@@ -674,12 +725,14 @@ fn near(a: &Finding, b: &Finding, within: Within) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::check::Item;
     use super::*;
     use meshwhy_parsers::errors::{Fault, What};
     use meshwhy_parsers::event::{Kind, Level, Peer, PeerWhat, Thing};
     use meshwhy_parsers::origin::Origin;
 
     static LINK_DOWN: Cause = Cause { rules: &[Rule::on(Kind::Peer, link_down)], ..EMPTY };
+    static LINK_LIKELY: Cause = Cause { rules: &[Rule::on(Kind::Peer, link_likely)], ..EMPTY };
     static LINK_SLOW: Cause = Cause { slug: "link-slow", rules: &[Rule::after(Kind::Peer, 10, link_slow)], ..EMPTY };
     static ROOT: Cause =
         Cause { slug: "root", explains: &[("link-down", Within::Token)], rules: &[Rule::Mesh(root)], ..EMPTY };
@@ -703,6 +756,10 @@ mod tests {
             Fact::Peer(peer) => &peer.target,
             other => panic!("not a peer event: {other:?}"),
         }
+    }
+
+    fn link_likely(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+        link_down(view, event).map(|verdict| Verdict { confidence: Confidence::Likely, ..verdict }.token("west"))
     }
 
     fn link_down(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
@@ -818,6 +875,48 @@ mod tests {
         let [first, second] = engine.findings() else { panic!("two findings") };
         assert_eq!((first.cause.slug, first.explains), ("root", 2));
         assert_eq!(second.explained_by.as_ref(), Some(&first.id));
+    }
+
+    static SAME: Check = Check {
+        id: "same",
+        title: "",
+        before_linking: true,
+        run: |view| {
+            let Some(event) = view.events(Kind::Peer).next() else { return Vec::new() };
+            let verdict = Verdict::likely("link of state").token("west").because_quote(event, "connected: False", "so");
+            vec![Item::fail("east", "link", "it is down", "link-down", verdict)]
+        },
+    };
+    static CONTRARY: Check = Check {
+        id: "contrary",
+        title: "",
+        before_linking: true,
+        run: |view| {
+            let Some(event) = view.events(Kind::Peer).next() else { return Vec::new() };
+            vec![Item::pass("east", "link", "it is up").refuting("link-down", event, "connected: True", "it is up")]
+        },
+    };
+
+    fn with_check(check: &'static Check) -> Finding {
+        let mut engine = Engine::presorted(vec![&LINK_LIKELY], Limits::default()).with_checks(vec![check], Asks::Why);
+        engine.feed(Arrival::Item(cut(1, "west")));
+        engine.finish();
+        let [finding] = engine.findings() else { panic!("one finding, whatever lines and state call it") };
+        finding.clone()
+    }
+
+    #[test]
+    fn state_that_shows_the_same_joins_the_finding_and_makes_it_surer() {
+        let finding = with_check(&SAME);
+        assert_eq!((finding.confidence, finding.subject.as_str()), (Confidence::Certain, "west"));
+        assert_eq!(finding.because.last().map(|evidence| evidence.quote.as_str()), Some("connected: False"));
+    }
+
+    #[test]
+    fn state_that_shows_the_contrary_stands_against_and_makes_it_less_sure() {
+        let finding = with_check(&CONTRARY);
+        assert_eq!(finding.confidence, Confidence::Possible);
+        assert_eq!(finding.against.last().map(|evidence| evidence.quote.as_str()), Some("connected: True"));
     }
 
     #[test]

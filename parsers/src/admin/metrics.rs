@@ -40,7 +40,7 @@ enum Keep {
 use Keep::{Always, NotZero};
 
 /// Envoy's, by their names without what tells series apart. Prometheus text has `envoy_` in front and `_` for the dots.
-/// `envoyproxy/envoy: docs/root/configuration/upstream/cluster_manager/cluster_stats.rst` and its neighbours.
+/// `envoyproxy/envoy`: the statistics of its cluster manager, listener manager and server.
 const OF_ENVOY: [(&str, Keep); 31] = [
     ("cluster.upstream_cx_connect_fail", NotZero),
     ("cluster.upstream_cx_connect_timeout", NotZero),
