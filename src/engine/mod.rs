@@ -732,7 +732,6 @@ mod tests {
     use meshwhy_parsers::origin::Origin;
 
     static LINK_DOWN: Cause = Cause { rules: &[Rule::on(Kind::Peer, link_down)], ..EMPTY };
-    static LINK_LIKELY: Cause = Cause { rules: &[Rule::on(Kind::Peer, link_likely)], ..EMPTY };
     static LINK_SLOW: Cause = Cause { slug: "link-slow", rules: &[Rule::after(Kind::Peer, 10, link_slow)], ..EMPTY };
     static ROOT: Cause =
         Cause { slug: "root", explains: &[("link-down", Within::Token)], rules: &[Rule::Mesh(root)], ..EMPTY };
@@ -756,10 +755,6 @@ mod tests {
             Fact::Peer(peer) => &peer.target,
             other => panic!("not a peer event: {other:?}"),
         }
-    }
-
-    fn link_likely(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
-        link_down(view, event).map(|verdict| Verdict { confidence: Confidence::Likely, ..verdict }.token("west"))
     }
 
     fn link_down(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
@@ -898,7 +893,7 @@ mod tests {
     };
 
     fn with_check(check: &'static Check) -> Finding {
-        let mut engine = Engine::presorted(vec![&LINK_LIKELY], Limits::default()).with_checks(vec![check], Asks::Why);
+        let mut engine = Engine::presorted(vec![&LINK_DOWN], Limits::default()).with_checks(vec![check], Asks::Why);
         engine.feed(Arrival::Item(cut(1, "west")));
         engine.finish();
         let [finding] = engine.findings() else { panic!("one finding, whatever lines and state call it") };
