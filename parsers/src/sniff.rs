@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_begin() {
-        let cases: [(&[u8], Format); 23] = [
+        let cases: [(&[u8], Format); 24] = [
             (b"2026-11-21T03:38:13Z\tinfo\tx\n", Format::Log),
             (b"[2026-11-21T03:38:13Z] \"GET / HTTP/1.1\" 200\n", Format::Log),
             (b"{\"level\":\"info\",\"time\":\"2026-11-21T03:38:13Z\"}\n{\"level\":\"info\"}\n", Format::Log),

@@ -137,6 +137,7 @@ impl Workload {
             node: self.node,
             status: if &*self.status == "UNHEALTHY" { "Unhealthy" } else { "Healthy" }.into(),
             service_account: if self.service_account.is_empty() { "default".into() } else { self.service_account },
+            ..ZtunnelWorkload::default()
         }
     }
 }
