@@ -103,8 +103,14 @@ struct Workload {
     network: Text,
     #[serde(deserialize_with = "lax", alias = "tunnel_protocol")]
     tunnel_protocol: Text,
+    #[serde(deserialize_with = "lax", alias = "trust_domain")]
+    trust_domain: Text,
     #[serde(deserialize_with = "lax", alias = "service_account")]
     service_account: Text,
+    #[serde(deserialize_with = "lax", alias = "network_mode")]
+    network_mode: Text,
+    #[serde(deserialize_with = "lax", alias = "authorization_policies")]
+    authorization_policies: Vec<Text>,
     #[serde(deserialize_with = "lax")]
     waypoint: Known<GatewayAddress>,
     #[serde(deserialize_with = "lax", alias = "network_gateway")]
@@ -135,6 +141,9 @@ impl Workload {
             protocol: if &*self.tunnel_protocol == "HBONE" { "HBONE" } else { "TCP" }.into(),
             cluster: self.cluster_id,
             node: self.node,
+            trust_domain: self.trust_domain,
+            on_host: &*self.network_mode == "HOST_NETWORK",
+            policies: self.authorization_policies,
             status: if &*self.status == "UNHEALTHY" { "Unhealthy" } else { "Healthy" }.into(),
             service_account: if self.service_account.is_empty() { "default".into() } else { self.service_account },
             ..ZtunnelWorkload::default()
