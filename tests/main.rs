@@ -6,4 +6,5 @@ mod golden;
 mod inputs;
 mod invariants;
 mod schema;
+mod secrets;
 mod tidy;
