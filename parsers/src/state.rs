@@ -137,6 +137,30 @@ pub enum State {
         /// `HBONE`, `TCP`; empty where not shown.
         protocol: Text,
     },
+    /// A row of `istioctl ztunnel-config service`.
+    ServiceEndpoints {
+        /// Namespace.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// Its addresses; empty where it has none.
+        vips: Vec<Text>,
+        /// The waypoint's name; empty where it has none.
+        waypoint: Text,
+        /// Healthy endpoints of all endpoints; `None` before 1.24, which does not show them.
+        endpoints: Option<(u32, u32)>,
+    },
+    /// A row of `istioctl ztunnel-config policy`.
+    ZtunnelPolicy {
+        /// Namespace.
+        namespace: Text,
+        /// Name.
+        name: Text,
+        /// `Allow`, `Deny`.
+        action: Text,
+        /// `Global`, `Namespace`, `WorkloadSelector`.
+        scope: Text,
+    },
     /// A Gateway row (Gateway API).
     Gateway {
         /// Namespace; empty where the table has none.
@@ -246,8 +270,16 @@ pub enum State {
         name: Text,
         /// `ACTIVE`, `WARMING`, `Available`, ...
         status: Text,
+        /// `Leaf`, `Intermediate`, `Root`; `Cert Chain`, `CA`; empty where not shown.
+        kind: Text,
         /// The column `VALID CERT`; `None` where it says nothing.
         valid: Option<bool>,
+        /// Serial number, lower-case hexadecimal; empty where not shown.
+        serial: Text,
+        /// Valid from.
+        not_before: Option<Time>,
+        /// Valid to.
+        not_after: Option<Time>,
     },
     /// A mutating or validating webhook configuration.
     WebhookConfig {

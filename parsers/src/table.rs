@@ -7,6 +7,7 @@ use crate::command;
 use crate::event::{Addr, Fact, Line, Text};
 use crate::kube;
 use crate::state::State;
+use crate::time;
 
 /// Reads a row of a table whose header the framing attached, and a row of Kubernetes events without one; a header itself
 /// is a known line.
@@ -229,6 +230,14 @@ impl Row<'_> {
         self.cells.iter().find(|(name, _)| name.eq_ignore_ascii_case(column)).map_or("", |(_, cell)| cell)
     }
 
+    /// The cell of a column, where it names something: istioctl prints `None` and `NA` for nothing.
+    fn named(&self, column: &str) -> &str {
+        match plain(self.cell(column)) {
+            "None" | "NA" => "",
+            cell => cell,
+        }
+    }
+
     fn has(&self, columns: &[&str]) -> bool {
         columns.iter().all(|column| self.cells.iter().any(|(name, _)| name.eq_ignore_ascii_case(column)))
     }
@@ -283,8 +292,23 @@ impl Row<'_> {
         if self.has(&["NAME", "READY", "STATUS", "RESTARTS"]) {
             return self.pod();
         }
-        if self.has(&["SERVICE NAME", "ENDPOINTS"]) {
-            return State::Row;
+        if self.has(&["SERVICE NAME", "SERVICE VIP"]) {
+            let vips = self.named("SERVICE VIP").split(',').map(str::trim).filter(|vip| !vip.is_empty());
+            return State::ServiceEndpoints {
+                namespace: self.namespace(),
+                name: self.cell("SERVICE NAME").into(),
+                vips: vips.map(Text::from).collect(),
+                waypoint: self.named("WAYPOINT").into(),
+                endpoints: fraction(self.cell("ENDPOINTS")),
+            };
+        }
+        if self.has(&["POLICY NAME", "ACTION", "SCOPE"]) {
+            return State::ZtunnelPolicy {
+                namespace: self.namespace(),
+                name: self.cell("POLICY NAME").into(),
+                action: self.cell("ACTION").into(),
+                scope: self.cell("SCOPE").into(),
+            };
         }
         if self.has(&["NAME", "ENDPOINTS"]) {
             return self.endpoints();
@@ -305,16 +329,7 @@ impl Row<'_> {
             };
         }
         if self.has(&["TYPE", "STATUS", "VALID CERT"]) {
-            let name = ["RESOURCE NAME", "CERTIFICATE NAME"]
-                .into_iter()
-                .map(|column| self.cell(column))
-                .find(|name| !name.is_empty());
-            let valid = match self.cell("VALID CERT") {
-                "true" => Some(true),
-                "false" => Some(false),
-                _ => None,
-            };
-            return State::ProxySecret { name: name.unwrap_or("").into(), status: self.cell("STATUS").into(), valid };
+            return self.certificate();
         }
         if self.has(&["NAME", "TYPE", "DATA"]) {
             return State::Secret { namespace: self.namespace(), name: self.name(), labels: self.labels() };
@@ -421,6 +436,25 @@ impl Row<'_> {
             cluster: self.cell("CLUSTER").into(),
             priority: None,
         })
+    }
+
+    fn certificate(&self) -> State {
+        let name = ["RESOURCE NAME", "CERTIFICATE NAME"].into_iter().map(|column| self.cell(column));
+        let instant = |column: &str| time::rfc3339(self.cell(column).as_bytes()).map(|(at, _)| at);
+        State::ProxySecret {
+            name: name.into_iter().find(|name| !name.is_empty()).unwrap_or("").into(),
+            status: self.cell("STATUS").into(),
+            kind: self.named("TYPE").into(),
+            valid: match self.cell("VALID CERT") {
+                "true" => Some(true),
+                // Without a certificate the column says `false`, too.
+                "false" if self.cell("NOT AFTER") != "NA" => Some(false),
+                _ => None,
+            },
+            serial: self.named("SERIAL NUMBER").to_ascii_lowercase().into(),
+            not_before: instant("NOT BEFORE"),
+            not_after: instant("NOT AFTER"),
+        }
     }
 
     fn proxy_status(&self) -> State {
@@ -562,6 +596,43 @@ mod tests {
         let text = "shop      cart-68c754c4b-gmz2p   10.9.0.4  worker-0-zlgh6.example.org None     HBONE";
         let State::Workload { name, address, protocol, .. } = state("", header, text) else { panic!() };
         assert_eq!((&*name, &*address, &*protocol), ("cart-68c754c4b-gmz2p", "10.9.0.4", "HBONE"));
+    }
+
+    #[test]
+    fn what_a_ztunnel_knows_is_read_row_by_row() {
+        let header = "NAMESPACE SERVICE NAME SERVICE VIP               WAYPOINT ENDPOINTS";
+        let text = "shop      cart         10.96.37.201,fd00:9::c9   waypoint 0/2";
+        let State::ServiceEndpoints { name, vips, waypoint, endpoints, .. } = state("", header, text) else { panic!() };
+        assert_eq!((&*name, vips.len(), &*waypoint, endpoints), ("cart", 2, "waypoint", Some((0, 2))));
+        let headless = state("", header, "shop      db                                     None     3/3");
+        let State::ServiceEndpoints { vips, waypoint, endpoints, .. } = headless else { panic!() };
+        assert_eq!((vips.len(), &*waypoint, endpoints), (0, "", Some((3, 3))));
+        let header = "NAMESPACE POLICY NAME    ACTION SCOPE";
+        let State::ZtunnelPolicy { name, action, scope, .. } =
+            state("", header, "shop      allow-waypoint Allow  WorkloadSelector")
+        else {
+            panic!()
+        };
+        assert_eq!((&*name, &*action, &*scope), ("allow-waypoint", "Allow", "WorkloadSelector"));
+    }
+
+    #[test]
+    fn a_certificate_row_tells_its_serial_and_dates() {
+        let header = "CERTIFICATE NAME                            TYPE     STATUS           VALID CERT     SERIAL NUMBER                        NOT AFTER                NOT BEFORE";
+        let text = "spiffe://cluster.local/ns/shop/sa/cart      Leaf     Available        true           e5dfb59150b2ba7f108d93dcec5aa613     2033-03-22T13:04:57Z     2023-03-21T13:02:57Z";
+        let State::ProxySecret { kind, serial, not_after, .. } = state("", header, text) else { panic!() };
+        assert_eq!((&*kind, &*serial), ("Leaf", "e5dfb59150b2ba7f108d93dcec5aa613"));
+        assert_eq!(not_after.map(|at| at.to_string()).as_deref(), Some("2033-03-22T13:04:57.000Z"));
+        let text = "spiffe://cluster.local/ns/shop/sa/pay       NA       Initializing     false          NA                                   NA                       NA";
+        let State::ProxySecret { kind, serial, valid, status, .. } = state("", header, text) else { panic!() };
+        assert_eq!((&*kind, &*serial, valid, &*status), ("", "", None, "Initializing"));
+        let header = "RESOURCE NAME     TYPE           STATUS     VALID CERT     SERIAL NUMBER                        NOT AFTER                NOT BEFORE";
+        let text = "default           Cert Chain     ACTIVE     true           7e4bb7ba2a5e5e2ae0cbd3a1b2a8c9d0     2026-11-22T11:58:03Z     2026-11-21T11:56:03Z";
+        let State::ProxySecret { kind, not_before, .. } = state("", header, text) else { panic!() };
+        assert_eq!(
+            (&*kind, not_before.map(|at| at.to_string()).as_deref()),
+            ("Cert Chain", Some("2026-11-21T11:56:03.000Z"))
+        );
     }
 
     #[test]

@@ -131,7 +131,7 @@ pub(super) fn root_certificate(view: &View<'_>) -> Vec<Verdict> {
 
 fn invalid_secret(view: &View<'_>, of: fn(&str) -> bool, verdict: fn(&str, &Arc<Event>) -> Verdict) -> Vec<Verdict> {
     let row = view.states().find_map(|(event, state)| match state {
-        State::ProxySecret { name, valid: Some(false), status } if of(name) && !status.contains("WARMING") => {
+        State::ProxySecret { name, valid: Some(false), status, .. } if of(name) && !status.contains("WARMING") => {
             Some((event, name))
         }
         _ => None,
