@@ -263,7 +263,7 @@ struct Explain {
     slug: Option<String>,
 
     /// A line of istiod, ztunnel, Envoy, the agent or istio-cni, as printed.
-    #[arg(long, value_name = "LINE")]
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
     line: Option<String>,
 }
 
