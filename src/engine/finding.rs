@@ -6,9 +6,13 @@ use meshwhy_parsers::event::Event;
 use meshwhy_parsers::time::Time;
 
 use super::cause::{Cause, Confidence, Verdict, is_same};
+use super::mesh::{Mesh, addresses_in};
 
 /// How many pieces of evidence a finding keeps, each for and against.
 pub const EVIDENCE_MAX: usize = 6;
+
+/// How many addresses of a finding are given their names.
+pub const NAMES_MAX: usize = 8;
 
 /// A piece of evidence: a line or a document, and what it shows.
 #[derive(Clone, Debug)]
@@ -110,12 +114,41 @@ pub struct Finding {
     pub files: Vec<String>,
     /// Other subjects under which state shows the same.
     pub joined: Vec<String>,
+    /// The addresses in it that state knows, with what they are: `240.240.0.3` and `reviews.bookinfo via the gateway of
+    /// west, 34.1.2.3`.
+    pub names: Vec<(String, String)>,
 }
 
 impl Finding {
     /// Whether another finding of the same cause is about the same thing.
     pub fn concerns(&self, other: &Finding) -> bool {
         self.subject == other.subject || is_same((&self.tokens, &self.clusters), (&other.tokens, &other.clusters))
+    }
+
+    /// Says whose the addresses in it are: those of the sentence first, then those of the evidence.
+    pub(super) fn name_addresses(&mut self, mesh: &Mesh) {
+        self.names.clear();
+        let said = [&self.subject, &self.summary].into_iter().map(|text| (text.as_str(), self.seen_from()));
+        let quoted = self.because.iter().chain(&self.against);
+        let quoted = quoted.map(|evidence| (evidence.quote.as_str(), &*evidence.event.origin.cluster));
+        let mut names: Vec<(String, String)> = Vec::new();
+        for (text, cluster) in said.chain(quoted) {
+            for address in addresses_in(text) {
+                let address = address.to_string();
+                if names.len() == NAMES_MAX || names.iter().any(|(known, _)| *known == address) {
+                    continue;
+                }
+                if let Some(words) = mesh.identities().describe_from(&address, cluster) {
+                    names.push((address, words));
+                }
+            }
+        }
+        self.names = names;
+    }
+
+    /// The cluster in which the first piece of evidence was said, where addresses mean what they mean there.
+    fn seen_from(&self) -> &str {
+        self.because.first().map_or("", |evidence| &evidence.event.origin.cluster)
     }
 }
 

@@ -8,6 +8,7 @@ mod identity;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -15,11 +16,21 @@ use meshwhy_parsers::event::{Event, Fact, Text};
 use meshwhy_parsers::objects;
 use meshwhy_parsers::state::State;
 
-pub use cluster::{Cluster, Gateway, Istiod, Kind as GatewayKind, Proxy, RemoteSecret};
-pub use identity::{Identities, Identity, What};
+pub use cluster::{Cluster, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy, RemoteSecret};
+pub use identity::{Identities, Identity, What, addresses_in};
 
 /// How many objects, proxies and istiods of all clusters are kept.
 pub const OBJECTS_MAX: usize = 1_000_000;
+
+/// Whether istiod made an address up, for a service that has none: 240.0.0.0/4 or 2001:2::/48, which no network routes.
+/// Some clouds give out pod addresses of 240.0.0.0/4, so that one that is a pod's is a pod's.
+pub fn is_assigned(address: &str) -> bool {
+    match address.parse() {
+        Ok(IpAddr::V4(v4)) => (240..255).contains(&v4.octets()[0]),
+        Ok(IpAddr::V6(v6)) => v6.segments()[..3] == [0x2001, 0x2, 0],
+        Err(_) => false,
+    }
+}
 
 /// Something a document says, with the event that carries it as evidence.
 #[derive(Debug)]

@@ -189,7 +189,9 @@ impl Engine {
 
     /// The next change of a finding; call until `None`.
     pub fn poll(&mut self) -> Option<Finding> {
-        self.out.pop_front()
+        let mut finding = self.out.pop_front()?;
+        finding.name_addresses(self.world.mesh());
+        Some(finding)
     }
 
     /// The findings at the end, ranked: first what explains others, then by confidence, severity and first seen.
@@ -205,7 +207,9 @@ impl Engine {
     /// A verdict as a finding: `None` where its cause is not judged.
     pub fn finding(&self, slug: &str, verdict: &Verdict) -> Option<Finding> {
         let cause = self.causes.iter().find(|cause| cause.slug == slug)?;
-        Some(from_verdict(cause, verdict))
+        let mut finding = from_verdict(cause, verdict);
+        finding.name_addresses(self.world.mesh());
+        Some(finding)
     }
 
     /// Everything that is known, for questions of one's own.
@@ -414,6 +418,7 @@ impl Engine {
         }
         self.note_recovery(&mut merged);
         silence(&mut merged);
+        merged.iter_mut().for_each(|finding| finding.name_addresses(self.world.mesh()));
         merged.sort_by(|a, b| {
             let rank = |finding: &Finding| {
                 (
@@ -618,6 +623,7 @@ fn from_verdict(cause: &'static Cause, verdict: &Verdict) -> Finding {
         tokens: verdict.tokens.clone(),
         files,
         joined: Vec::new(),
+        names: Vec::new(),
         because,
     }
 }

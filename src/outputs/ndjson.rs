@@ -51,6 +51,7 @@ impl Output for Ndjson {
             "count": finding.count,
             "because": finding.because.iter().map(evidence).collect::<Vec<_>>(),
             "against": finding.against.iter().map(evidence).collect::<Vec<_>>(),
+            "names": finding.names.iter().map(name).collect::<Vec<_>>(),
             "candidates": finding.candidates.iter().map(candidate).collect::<Vec<_>>(),
             "settle_by": redact(&finding.settle_by),
             "explains": finding.explains,
@@ -212,6 +213,10 @@ fn candidate(candidate: &Candidate) -> Value {
         "summary": redact(&candidate.summary),
         "settle_by": redact(&candidate.settle_by),
     })
+}
+
+fn name((address, words): &(String, String)) -> Value {
+    json!({ "address": address, "is": redact(words) })
 }
 
 fn counted((text, count): &(String, u64)) -> Value {

@@ -191,6 +191,9 @@ impl Page {
         self.row("when", &when(finding));
         self.evidence("because", &finding.because, finding);
         self.evidence("against", &finding.against, finding);
+        for (at, (address, words)) in finding.names.iter().enumerate() {
+            self.row(if at == 0 { "names" } else { "" }, &printable(&format!("{address} = {words}")));
+        }
         if finding.explains > 0 {
             let explained = super::slugs(all.iter().filter(|other| other.explained_by.as_ref() == Some(&finding.id)));
             let symptoms = plural(finding.explains, "further symptom");
