@@ -357,7 +357,7 @@ impl Reader {
 
     fn said(&mut self, said: &Said) {
         match said {
-            Said::Ambient { workloads, services } => {
+            Said::Ambient { workloads, services, .. } => {
                 self.workloads(workloads);
                 self.services(services, workloads);
             }
@@ -375,7 +375,7 @@ impl Reader {
                     }
                 }
             }
-            Said::NetworkGateways(gateways) => {
+            Said::NetworkGateways(gateways) | Said::UnresolvedGateways(gateways) => {
                 for gateway in gateways {
                     let of = if gateway.cluster.is_empty() { &gateway.network } else { &gateway.cluster };
                     let of = self.cluster(of);
@@ -398,15 +398,17 @@ impl Reader {
                     }
                 }
             }
-            Said::Clusters(_)
-            | Said::Sync(_)
-            | Said::Connections(_)
-            | Said::Mesh(_)
-            | Said::PushStatus(_)
-            | Said::Collections(_)
-            | Said::Templates(_)
-            | Said::Version(_)
-            | Said::Metrics(_) => {}
+            Said::Names { table, .. } => {
+                for (host, addresses) in table {
+                    let assigned = addresses.iter().map(|ip| &**ip).filter(|ip| super::is_assigned(ip));
+                    let namespace = host.split('.').nth(1).unwrap_or("");
+                    let (name, namespace) = service_name(host, namespace);
+                    let identity = self.identity(What::Service, name, namespace, "", "");
+                    self.add(assigned, &identity);
+                }
+            }
+            // The rest speaks of no address that outlives a connection.
+            _ => {}
         }
     }
 
