@@ -3,6 +3,11 @@
 //! A chain is verified link by link, by signature: istiod's self-signed roots all carry `O=cluster.local`, so names tell
 //! nothing. Hosts, purposes and revocation are not looked at, since a mesh checks identities, not hosts.
 
+mod document;
+
+pub use document::document;
+pub(crate) use document::is_certs;
+
 use std::fmt::{self, Write as _};
 
 use rustls_pki_types::{SignatureVerificationAlgorithm, alg_id};

@@ -5,7 +5,7 @@
 use crate::event::{Fact, Text};
 use crate::state::State;
 use crate::time::Time;
-use crate::{admin, debug, dump, objects};
+use crate::{admin, cert, debug, dump, objects};
 
 /// What a document said.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -54,4 +54,5 @@ pub fn read(bytes: &[u8], found: Found<'_>) -> Option<Result<Document, String>> 
         .or_else(|| debug::read(bytes, found))
         .or_else(|| dump::read(bytes, found))
         .or_else(|| admin::read(bytes, found))
+        .or_else(|| cert::document(bytes, found))
 }

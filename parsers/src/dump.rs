@@ -68,6 +68,11 @@ impl Notation for Yaml {
     }
 }
 
+/// Whether a document is YAML of a ztunnel, by its first bytes.
+pub(crate) fn is_ztunnel_yaml(head: &[u8]) -> bool {
+    is_yaml(head) || Part::of_yaml(head).is_some()
+}
+
 /// Whether YAML begins like a whole dump.
 fn is_yaml(head: &[u8]) -> bool {
     let has = |wanted: &str| memchr::memmem::find(head, wanted.as_bytes()).is_some();

@@ -1,5 +1,7 @@
 //! What a file holds, told by its first bytes and its path.
 
+use crate::{cert, dump};
+
 /// How many bytes of a file's begin are looked at.
 pub const HEAD_MAX: usize = 64 << 10;
 
@@ -14,8 +16,10 @@ pub enum Format {
     EnvoyDump,
     /// Another JSON document.
     Json(Json),
-    /// Kubernetes objects as YAML.
+    /// Kubernetes objects as YAML, or what istioctl prints of a ztunnel.
     Yaml,
+    /// Certificates: PEM, or what openssl says of them.
+    Certificates,
     /// gzip.
     Gzip,
     /// Zstandard.
@@ -61,7 +65,8 @@ pub fn format(head: &[u8], path: &str) -> Format {
         b'[' => array(text, path),
         // An empty list, as Go prints it.
         _ if text.trim_ascii_end() == b"null" => Format::Json(Json::Array),
-        _ if is_yaml(text) => Format::Yaml,
+        _ if is_yaml(text) || dump::is_ztunnel_yaml(text) => Format::Yaml,
+        _ if cert::is_certs(text) => Format::Certificates,
         _ => Format::Log,
     }
 }
@@ -245,7 +250,7 @@ mod tests {
 
     #[test]
     fn formats_are_told_by_their_begin() {
-        let cases: [(&[u8], Format); 24] = [
+        let cases: [(&[u8], Format); 27] = [
             (b"2026-11-21T03:38:13Z\tinfo\tx\n", Format::Log),
             (b"[2026-11-21T03:38:13Z] \"GET / HTTP/1.1\" 200\n", Format::Log),
             (b"{\"level\":\"info\",\"time\":\"2026-11-21T03:38:13Z\"}\n{\"level\":\"info\"}\n", Format::Log),
@@ -263,6 +268,9 @@ mod tests {
             (b"{\"meshNetworks\":{}}", Format::Json(Json::Object)),
             (b"[{\"clusterID\":\"a\"}]", Format::Json(Json::Array)),
             (b"[\n{\n\"start_time\": \"x\"}]", Format::Log),
+            (b"- certChain:\n  - pem: LS0t\n  identity: spiffe://cluster.local/ns/a/sa/b\n", Format::Yaml),
+            (b"-----BEGIN CERTIFICATE-----\r\nMIIB\r\n", Format::Certificates),
+            (b"Certificate:\n    Data:\n        Version: 3 (0x2)\n", Format::Certificates),
             (b"# saved\n---\napiVersion: v1\nkind: Secret\n", Format::Yaml),
             (b"\x1f\x8b\x08\x00", Format::Gzip),
             (b"\x28\xb5\x2f\xfd\x00", Format::Zstd),

@@ -55,7 +55,7 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, 
             intake.lose(format!("{} is empty", found.name));
             logs::read(intake, found, &mut bytes)
         }
-        Format::ZtunnelDump | Format::EnvoyDump | Format::Yaml | Format::Json(_) => {
+        Format::ZtunnelDump | Format::EnvoyDump | Format::Yaml | Format::Json(_) | Format::Certificates => {
             documents::read(intake, found, &mut bytes)
         }
         Format::Log | Format::Empty => logs::read(intake, found, &mut bytes),
