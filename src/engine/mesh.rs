@@ -4,10 +4,11 @@
 //! no document says. Checks, traces and causes ask it; nothing in it reasons.
 
 mod cluster;
+mod endpoints;
 mod identity;
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use meshwhy_parsers::objects;
 use meshwhy_parsers::state::State;
 
 pub use cluster::{Cluster, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy, RemoteSecret};
+pub use endpoints::{Caller, Class, Endpoint};
 pub use identity::{Identities, Identity, What, addresses_in};
 
 /// How many objects, proxies and istiods of all clusters are kept.
@@ -61,6 +63,8 @@ pub struct Mesh {
     /// What was not kept because there is too much.
     pub refused: u64,
     identities: OnceCell<Identities>,
+    /// By cluster: the addresses of all that lives in it.
+    living: OnceCell<BTreeMap<Text, BTreeSet<Text>>>,
 }
 
 impl Mesh {
@@ -118,6 +122,7 @@ impl Mesh {
         let after = cluster.len();
         self.held = self.held + after - before;
         self.identities.take();
+        self.living.take();
         is_kept_here
     }
 
@@ -138,6 +143,9 @@ impl Mesh {
 
     /// A cluster by the ID istiod and proxies use for it, which need not be the name of its folder or context.
     pub fn by_id(&self, id: &str) -> Option<&Cluster> {
+        if id.is_empty() {
+            return None;
+        }
         self.clusters().find(|cluster| cluster.id() == Some(id)).or_else(|| self.cluster(id))
     }
 

@@ -70,6 +70,13 @@ impl Identities {
         for cluster in mesh.clusters() {
             let (name, title) = (reader.shared(&cluster.name), reader.shared(cluster.title()));
             reader.clusters.insert(Arc::clone(&title), Arc::clone(&name));
+            if let Some(network) = cluster.network().and_then(|(_, network)| network) {
+                let network = reader.shared(network);
+                // A network of several clusters leads to none of them in particular.
+                let several = reader.networks.contains_key(&network);
+                let side = if several { Arc::clone(&network) } else { Arc::clone(&name) };
+                reader.networks.insert(network, side);
+            }
             reader.titles.insert(name, title);
         }
         for cluster in mesh.clusters() {
@@ -186,6 +193,8 @@ struct Reader {
     names: BTreeSet<Arc<str>>,
     /// The name a cluster's documents go under, by its title.
     clusters: BTreeMap<Arc<str>, Arc<str>>,
+    /// The name of the one cluster of a network; the network's own where it has several.
+    networks: BTreeMap<Arc<str>, Arc<str>>,
     titles: BTreeMap<Arc<str>, Arc<str>>,
     found: Vec<(IpAddr, Identity)>,
     /// How many of those are known to be all different.
@@ -257,9 +266,13 @@ impl Reader {
         for gateway in cluster.gateways() {
             let network = gateway.network.unwrap_or("");
             let (name, namespace) = (&gateway.object.name, &gateway.object.namespace);
-            // A stand-in for a gateway elsewhere: the address belongs to the other side, which the network names.
-            let of = if gateway.kind == super::GatewayKind::Remote { network } else { &cluster.name };
-            let identity = self.identity(What::Gateway, name, namespace, of, network);
+            // A stand-in for a gateway elsewhere: the address belongs to the other side, which its labels name.
+            let of = match gateway.object.label("topology.istio.io/cluster") {
+                _ if gateway.kind != super::GatewayKind::Remote => self.shared(&cluster.name),
+                Some(id) => self.cluster(id),
+                None => self.side_of(network, &[]),
+            };
+            let identity = self.identity(What::Gateway, name, namespace, &of, network);
             self.add(gateway.addresses.iter().copied(), &identity);
         }
         for object in cluster.objects("Node") {
@@ -316,19 +329,26 @@ impl Reader {
         }
     }
 
-    /// The cluster behind a network, where one workload that is reached through its gateway names it; else the network.
+    /// The cluster behind a network: the one whose label says so, else the one that a stand-in for its workloads names;
+    /// where neither is known the network itself.
     fn side_of(&mut self, network: &str, workloads: &[ZtunnelWorkload]) -> Arc<str> {
-        let behind =
-            workloads.iter().find(|of| *of.network == *network && !of.gateway.is_empty() && !of.cluster.is_empty());
-        let name = behind.map_or(network, |workload| &workload.cluster);
-        self.cluster(name)
+        if let Some(side) = self.networks.get(network) {
+            return Arc::clone(side);
+        }
+        let behind = workloads.iter().find(|of| *of.network == *network && of.uid.contains("/SplitHorizonWorkload/"));
+        let side = self.cluster(behind.map_or(network, |workload| &workload.cluster));
+        let network = self.shared(network);
+        if behind.is_some() {
+            self.networks.insert(network, Arc::clone(&side));
+        }
+        side
     }
 
     fn services(&mut self, services: &[ZtunnelService], workloads: &[ZtunnelWorkload]) {
         let by_uid: BTreeMap<&str, &ZtunnelWorkload> = workloads.iter().map(|of| (&*of.uid, of)).collect();
         for service in services {
             let (name, namespace) = service_name(&service.hostname, &service.namespace);
-            let via = self.via(service, &by_uid);
+            let via = self.via(service, &by_uid, workloads);
             for vip in &service.vips {
                 let (network, address) = vip.split_once('/').unwrap_or(("", vip));
                 let mut identity = self.identity(What::Service, name, namespace, "", network);
@@ -339,18 +359,29 @@ impl Reader {
     }
 
     /// The one gateway behind which all endpoints of a service lie.
-    fn via(&mut self, service: &ZtunnelService, by_uid: &BTreeMap<&str, &ZtunnelWorkload>) -> Option<Arc<str>> {
+    fn via(
+        &mut self,
+        service: &ZtunnelService,
+        by_uid: &BTreeMap<&str, &ZtunnelWorkload>,
+        workloads: &[ZtunnelWorkload],
+    ) -> Option<Arc<str>> {
+        let own = service.vips.first().and_then(|vip| vip.split_once('/')).map_or("", |(network, _)| network);
         let mut found: Option<&ZtunnelWorkload> = None;
         for (uid, _) in &service.endpoints {
             let workload = by_uid.get(&**uid)?;
-            if workload.gateway.is_empty() || found.is_some_and(|other| other.gateway != workload.gateway) {
+            // Every workload names the gateway of its network; those of the own network are reached without it.
+            if *workload.network == *own
+                || workload.gateway.is_empty()
+                || found.is_some_and(|other| other.gateway != workload.gateway)
+            {
                 return None;
             }
             found = Some(workload);
         }
         let workload = found?;
         let (network, address) = workload.gateway.split_once('/').unwrap_or(("", &workload.gateway));
-        let side = if workload.cluster.is_empty() { network } else { &workload.cluster };
+        let side = self.side_of(network, workloads);
+        let side = self.titles.get(&side).unwrap_or(&side);
         let words = format!("the gateway of {side}, {address}");
         Some(self.shared(&words))
     }
