@@ -844,7 +844,7 @@ impl Marker {
 }
 
 /// The command behind a prompt.
-fn command_of(body: &str) -> Option<&str> {
+pub(crate) fn command_of(body: &str) -> Option<&str> {
     if let Some(command) = body.strip_prefix("$ ") {
         return Some(command.trim_start());
     }

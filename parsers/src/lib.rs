@@ -27,6 +27,7 @@ pub mod sniff;
 pub mod state;
 pub mod table;
 pub mod time;
+pub mod transcript;
 pub mod ztunnel;
 
 mod about;
