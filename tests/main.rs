@@ -2,6 +2,7 @@
 
 mod cli;
 mod common;
+mod documents;
 mod golden;
 mod inputs;
 mod invariants;

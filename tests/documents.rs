@@ -1,0 +1,167 @@
+//! State documents as they come: in any packing, cut, too large, foreign, hostile. Each costs a sentence, never the rest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use meshwhy::inputs::{self, InputLimits, Wanted};
+use meshwhy_parsers::frame::Scan;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::meshwhy;
+
+/// A Service as the API server prints it.
+fn service(at: usize) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": format!("svc-{at}"), "namespace": "shop", "uid": format!("6f1c{at:08x}-77aa-4c1e-9a53-2b6c6e0d1a11"),
+            "resourceVersion": "88213", "creationTimestamp": "2026-02-11T08:00:00Z", "labels": {"app": format!("svc-{at}")},
+        },
+        "spec": {
+            "clusterIP": format!("10.96.{}.{}", at / 250, at % 250 + 1), "clusterIPs": [], "type": "ClusterIP",
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP", "targetPort": 8080}],
+            "selector": {"app": format!("svc-{at}")}, "sessionAffinity": "None",
+        },
+        "status": {"loadBalancer": {}},
+    })
+}
+
+fn list(count: usize) -> String {
+    let items: Vec<Value> = (0..count).map(service).collect();
+    format!("{:#}", json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items}))
+}
+
+fn write(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join(name);
+    fs::create_dir_all(path.parent().expect("below the folder")).expect("a folder");
+    fs::write(&path, content).expect("a file");
+    path
+}
+
+fn run(folder: &Path) -> Output {
+    meshwhy().args(["check", "--output", "ndjson"]).arg(folder).output().expect("meshwhy runs")
+}
+
+/// How many documents were read, and what was lost.
+fn read(folder: &Path) -> (u64, String) {
+    let output = run(folder);
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let summary: Value = serde_json::from_str(text.lines().last().expect("a summary")).expect("a record");
+    let losses: Vec<&str> =
+        summary["losses"].as_array().expect("losses").iter().filter_map(|loss| loss.as_str()).collect();
+    (summary["documents"].as_u64().expect("a count"), losses.join("\n"))
+}
+
+/// How many objects reach the engine.
+fn objects(folder: &Path, limits: InputLimits) -> (usize, String) {
+    let paths = [folder.to_path_buf()];
+    let wanted =
+        Wanted { paths: &paths, cluster_names: &[], since: None, until: None, threads: 1, scan: Scan::On, limits };
+    let batch = inputs::read(&wanted, None).expect("readable");
+    let objects =
+        batch.documents.iter().filter(|event| format!("{:?}", event.fact).contains("kind: \"Service\"")).count();
+    (objects, batch.losses.sentences().join("\n"))
+}
+
+#[test]
+fn a_list_that_was_cut_keeps_what_came_before() {
+    let folder = TempDir::new().expect("a folder");
+    let whole = list(50);
+    write(folder.path(), "east/services.json", &whole[..whole.len() / 2]);
+    let (objects, losses) = objects(folder.path(), InputLimits::default());
+    assert!((20..=25).contains(&objects), "{objects}");
+    assert!(losses.contains("services.json") && losses.contains("cut"), "{losses}");
+}
+
+#[test]
+fn a_document_beyond_the_limit_is_read_up_to_it_and_told() {
+    let folder = TempDir::new().expect("a folder");
+    write(folder.path(), "east/services.json", list(200));
+    let limits = InputLimits { document_bytes_max: 64 << 10, ..InputLimits::default() };
+    let (objects, losses) = objects(folder.path(), limits);
+    assert!((10..200).contains(&objects), "{objects}");
+    assert!(losses.contains("document of more than 65536 bytes"), "{losses}");
+}
+
+#[test]
+fn a_document_is_known_by_what_it_holds_wherever_and_however_it_lies() {
+    let folder = TempDir::new().expect("a folder");
+    let text = list(3);
+    write(folder.path(), "east/a", &text);
+    write(folder.path(), "east/notes.log", &text);
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packer, text.as_bytes()).expect("memory");
+    write(folder.path(), "east/b.gz", packer.finish().expect("memory"));
+    write(folder.path(), "east/c.zst", zstd::encode_all(text.as_bytes(), 0).expect("memory"));
+    assert_eq!(read(folder.path()), (4, String::new()));
+}
+
+#[test]
+fn foreign_documents_are_lines_nobody_knows() {
+    let folder = TempDir::new().expect("a folder");
+    write(
+        folder.path(),
+        "package.json",
+        "{\n  \"name\": \"web\",\n  \"version\": \"1.0.0\",\n  \"dependencies\": {}\n}\n",
+    );
+    write(folder.path(), "values.yaml", "global:\n  hub: docker.io/istio\nreplicas: 3\n");
+    write(folder.path(), "east/services.json", list(2));
+    let (documents, losses) = read(folder.path());
+    assert_eq!((documents, losses.as_str()), (1, ""));
+}
+
+#[test]
+fn hostile_documents_cost_a_sentence_and_never_the_rest() {
+    let folder = TempDir::new().expect("a folder");
+    let deep = format!(
+        "{{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{}1{}}}",
+        "{\"a\":".repeat(50_000),
+        "}".repeat(50_000)
+    );
+    write(folder.path(), "east/deep.json", deep);
+    let mut bomb =
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_string();
+    for at in 1..12 {
+        let last = at - 1;
+        bomb += &format!("  a{at}: &a{at} [{}]\n", vec![format!("*a{last}"); 9].join(","));
+    }
+    write(folder.path(), "east/bomb.yaml", bomb);
+    write(
+        folder.path(),
+        "east/nul.yaml",
+        b"apiVersion: v1\nkind: Service\nmetadata:\n  name: \"a\\0b\"\n  namespace: \xff\xfe\n",
+    );
+    let wrong = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": ["x"], "labels": 7}, "spec": "none"},
+        17,
+        null,
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": {"name": 1}}, "status": []},
+        service(1),
+    ]});
+    write(folder.path(), "east/wrong.json", wrong.to_string());
+    let dump = r#"{"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.ClustersConfigDump","dynamic_active_clusters":[{"cluster":7},{"cluster":{"name":"outbound|80||a"}}]},5,{"@type":9}]}"#;
+    write(folder.path(), "east/proxies/shop/a-1/config_dump", dump);
+    write(
+        folder.path(),
+        "east/istiod/debug/clusterz",
+        "[{\"id\":5,\"syncStatus\":[]},{\"id\":\"west\",\"secretName\":\"istio-system/x\",\"syncStatus\":\"synced\"}]",
+    );
+    write(
+        folder.path(),
+        "east/istiod/debug/endpointShardz",
+        "{\"a.b.svc.cluster.local\":{\"b\":{\"Shards\":{\"Kubernetes/west\":[{\"Addresses\":7}]}}}}",
+    );
+    write(folder.path(), "east/services.json", list(4));
+    let output = run(folder.path());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let last: Value = serde_json::from_str(text.lines().last().expect("a summary")).expect("a record");
+    assert_eq!(last["type"], "summary", "{text}");
+    assert!(last["documents"].as_u64().is_some_and(|documents| documents >= 3), "{last}");
+    assert_eq!(last["limits_hit"]["causes_disabled"], json!([]));
+    let (objects, losses) = objects(folder.path(), InputLimits::default());
+    assert!(objects >= 5, "{objects}: {losses}");
+    assert!(losses.contains("wrong.json"), "{losses}");
+}
