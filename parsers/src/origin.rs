@@ -161,6 +161,11 @@ fn var_log_pods(folders: &[&str], above: &str) -> Option<Place> {
 
 /// `[<cluster>/]<namespace>/<pod>/<container>.log`, also with `logs.txt` as the file.
 fn pod_folders(file: &str, folders: &[&str], above: &str) -> Option<Place> {
+    // What a pod answered when asked may lie in a folder of its own: `<pod>/debug/clusterz.json`.
+    let folders = match folders {
+        [.., namespace, _, "debug" | "admin"] if is_namespace(namespace) => &folders[..folders.len() - 1],
+        _ => folders,
+    };
     let [outside @ .., namespace, pod] = folders else { return None };
     let stem = stem(file);
     let is_container = CONTAINERS.contains(&stem) || file == "logs.txt";
@@ -218,7 +223,7 @@ fn is_namespace(name: &str) -> bool {
 
 /// Whether a folder's name says nothing about a cluster.
 pub fn is_generic(name: &str) -> bool {
-    const NAMES: [&str; 40] = [
+    const NAMES: [&str; 48] = [
         "",
         ".",
         "..",
@@ -259,6 +264,14 @@ pub fn is_generic(name: &str) -> bool {
         "mesh",
         "istio",
         "debug",
+        "admin",
+        "k8s",
+        "kube",
+        "kubernetes",
+        "manifests",
+        "objects",
+        "resources",
+        "proxies",
     ];
     let lower = name.to_ascii_lowercase();
     // Dates and ordinals; mktemp and its kin.
@@ -484,6 +497,9 @@ mod tests {
         expect("ztunnel.log", "east", ["east", "", "", ""], Role::Ztunnel);
         expect("istiod.log", "input", ["", "", "", ""], Role::Istiod);
         expect("east/istio-system/istiod-1.log", "", ["east", "istio-system", "istiod-1", ""], Role::Istiod);
+        let asked = "east/istio-system/istiod-1/debug/clusterz.json";
+        expect(asked, "input", ["east", "istio-system", "istiod-1", ""], Role::Istiod);
+        expect("east/k8s/secrets.yaml", "input", ["east", "", "", ""], Role::Unknown);
         expect("istio-ingressgateway.log", "tmp.Ab3", ["", "", "", ""], Role::Gateway);
         expect(
             "west/istio-system_istiod-1_0f8fad5b-d9cb-469f-a165-70867728950e/discovery/0.log",

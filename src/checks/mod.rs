@@ -2,10 +2,26 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod environment;
+pub mod pods;
+
 #[cfg(test)]
 pub mod testing;
 
+use meshwhy_parsers::state::object::Object;
+
+use crate::engine::cause::Verdict;
 use crate::engine::check::Check;
+use crate::engine::mesh::Doc;
 
 /// All checks.
-pub static ALL: &[&Check] = &[];
+pub static ALL: &[&Check] = &[&environment::CHECK, &pods::CHECK];
+
+/// Adds what an object shows as evidence: the whole row of a table, else the field and its value.
+fn shown(verdict: Verdict, object: &Doc<Object>, quote: &str, shows: &str) -> Verdict {
+    if object.is_row {
+        verdict.because(&object.event, shows)
+    } else {
+        verdict.because_quote(&object.event, quote, shows)
+    }
+}

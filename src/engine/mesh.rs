@@ -6,6 +6,7 @@
 mod cluster;
 mod endpoints;
 mod identity;
+mod version;
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +18,12 @@ use meshwhy_parsers::event::{Event, Fact, Text};
 use meshwhy_parsers::objects;
 use meshwhy_parsers::state::State;
 
-pub use cluster::{Cluster, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy, RemoteSecret};
+pub use cluster::{
+    Cluster, ControlPlane, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy, REMOTE_SECRET, RemoteSecret, env,
+};
 pub use endpoints::{Caller, Class, Endpoint};
 pub use identity::{Identities, Identity, What, addresses_in};
+pub use version::Version;
 
 /// How many objects, proxies and istiods of all clusters are kept.
 pub const OBJECTS_MAX: usize = 1_000_000;
@@ -81,6 +85,7 @@ impl Mesh {
             self.refused += 1;
             return event.is_document();
         };
+        cluster.latest = cluster.latest.max(event.at);
         let before = cluster.len();
         let is_kept_here = match &**state {
             State::Object(object) => {

@@ -384,23 +384,6 @@ impl Engine {
                 }
             }
         }
-        // What lines and state say of the same thing is one finding, whatever each calls it.
-        for (cause, verdict) in self.check_verdicts() {
-            let finding = from_verdict(cause, &verdict);
-            let by_lines = merged.iter().position(|other| other.cause.slug == cause.slug && other.concerns(&finding));
-            let Some(at) = by_lines else {
-                open.insert(finding.id.clone(), true);
-                by_id.insert(finding.id.clone(), merged.len());
-                merged.push(finding);
-                continue;
-            };
-            let known = &mut merged[at];
-            if is_later_than_recovery(&finding, known) {
-                open.insert(known.id.clone(), true);
-            }
-            known.joined.push(finding.subject.clone());
-            merge(known, finding);
-        }
         for (cause, verdict) in self.mesh_verdicts() {
             let finding = from_verdict(cause, &verdict);
             open.insert(finding.id.clone(), true);
@@ -411,6 +394,30 @@ impl Engine {
                     merged.push(finding);
                 }
             }
+        }
+        // What lines and state say of the same thing is one finding, whatever each calls it.
+        let of_lines = merged.len();
+        for (cause, verdict) in self.check_verdicts() {
+            let finding = from_verdict(cause, &verdict);
+            let same = |other: &Finding| other.cause.slug == cause.slug && other.concerns(&finding);
+            let by_lines = merged.iter().take(of_lines).position(same);
+            let Some(at) = by_id.get(&finding.id).copied().or(by_lines) else {
+                open.insert(finding.id.clone(), true);
+                by_id.insert(finding.id.clone(), merged.len());
+                merged.push(finding);
+                continue;
+            };
+            let known = &mut merged[at];
+            if is_later_than_recovery(&finding, known) {
+                open.insert(known.id.clone(), true);
+            }
+            if known.subject != finding.subject {
+                known.joined.push(finding.subject.clone());
+            }
+            // Where it is as sure as the lines, state names the object.
+            let speaks = known.confidence <= finding.confidence;
+            // It is no further symptom.
+            merge_as(known, Finding { count: 0, ..finding }, speaks);
         }
         for finding in &mut merged {
             let is_open = open.get(&finding.id).copied().unwrap_or(true);
@@ -639,7 +646,12 @@ fn is_later_than_recovery(state: &Finding, lines: &Finding) -> bool {
 
 /// Adds what another case says about the same cause and subject.
 fn merge(into: &mut Finding, from: Finding) {
-    if from.confidence > into.confidence {
+    let speaks = from.confidence > into.confidence;
+    merge_as(into, from, speaks);
+}
+
+fn merge_as(into: &mut Finding, from: Finding, speaks: bool) {
+    if speaks {
         // The stronger verdict speaks; its evidence comes first.
         let weaker = std::mem::take(&mut into.because);
         into.summary = from.summary;

@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, RemoteWhat, Thi
 use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
-use super::mesh::Mesh;
+use super::mesh::{Cluster, Mesh};
 use super::world::{Known, World};
 
 /// client-go repeats a failing list or watch after at most 60 s, jitter included, and each attempt may hang for 30 s.
@@ -167,6 +167,17 @@ impl<'w> View<'w> {
     /// The last event that proved this thing, which failed before or after, to work.
     pub fn worked(&self, thing: Thing) -> Option<&'w Arc<Event>> {
         self.world.worked(thing)
+    }
+
+    /// The newest time that documents and lines of a cluster tell, else those of the whole mesh: what ended before it was
+    /// over when it was looked at. `None` where nothing carries a time.
+    pub fn latest(&self, cluster: &Cluster) -> Option<Time> {
+        let lines = |of: Option<&str>| {
+            let spans = self.world.coverage().filter(move |(cluster, ..)| of.is_none_or(|of| of == *cluster));
+            spans.filter_map(|(_, _, coverage)| coverage.span.map(|(_, end)| end)).max()
+        };
+        let of_mesh = || self.mesh().clusters().filter_map(|cluster| cluster.latest).max().max(lines(None));
+        cluster.latest.max(lines(Some(&cluster.name))).or_else(of_mesh)
     }
 
     /// Whether a file of `cluster` was watched over all of `from..=to`, without a gap: only then is its silence evidence.

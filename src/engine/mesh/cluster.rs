@@ -11,8 +11,9 @@ use meshwhy_parsers::state::proxy::{
     HeldSecret, ProxyCluster, ProxyEndpoint, ProxyListener, ProxyNode, ProxyRoute, ProxyState, Stat, ToldBy,
 };
 use meshwhy_parsers::state::{State, ZtunnelDump};
+use meshwhy_parsers::time::Time;
 
-use super::Doc;
+use super::{Doc, Version};
 
 /// Label that names a network.
 pub const NETWORK: &str = "topology.istio.io/network";
@@ -33,6 +34,8 @@ pub struct Cluster {
     ztunnels: BTreeMap<Text, Arc<Event>>,
     /// Certificates of loose files.
     pub(super) certs: Vec<Arc<Event>>,
+    /// The newest time that stands in a document of it: they were taken then or later.
+    pub latest: Option<Time>,
 }
 
 /// What is known of a proxy: what it holds, and what istiod would send it.
@@ -51,6 +54,49 @@ pub struct Istiod {
     pub pod: Text,
     documents: Vec<Doc<IstiodState>>,
     rows: Vec<(Arc<Event>, RemoteRow)>,
+}
+
+/// An istiod with its containers.
+#[derive(Clone, Copy)]
+pub struct ControlPlane<'m> {
+    /// Its Deployment; where that is not known, a pod.
+    pub object: &'m Doc<Object>,
+    /// Containers; never empty.
+    pub containers: &'m [Container],
+}
+
+impl<'m> ControlPlane<'m> {
+    /// An environment variable. `None` where it is not set, or takes its value from elsewhere (a Secret, the pod).
+    pub fn env(&self, key: &str) -> Option<&'m str> {
+        env(self.containers, key)
+    }
+
+    /// Whether a variable is set to what Go reads as true.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.env(key).is_some_and(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    }
+
+    /// Whether a variable is set to what Go reads as false.
+    pub fn is_off(&self, key: &str) -> bool {
+        self.env(key).is_some_and(|value| matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+    }
+
+    /// The image of istiod; empty where it is not shown.
+    pub fn image(&self) -> &'m str {
+        let discovery = self.containers.iter().find(|container| &*container.name == "discovery");
+        discovery.or(self.containers.first()).map_or("", |container| &container.image)
+    }
+
+    /// Its version by the tag of its image.
+    pub fn version(&self) -> Option<Version> {
+        Version::of_image(self.image())
+    }
+
+    /// Whether it is a build of Solo, which knows more than upstream.
+    pub fn is_solo(&self) -> bool {
+        let image = self.image();
+        image.contains("solo") || image.contains("gloo")
+    }
 }
 
 /// A remote secret and one of its kubeconfigs.
@@ -96,6 +142,7 @@ impl Cluster {
             istiods: BTreeMap::new(),
             ztunnels: BTreeMap::new(),
             certs: Vec::new(),
+            latest: None,
         }
     }
 
@@ -288,6 +335,34 @@ impl Cluster {
         self.pods().filter(|(object, _)| {
             object.label("app") == Some("istiod") || object.labels.is_none() && object.name.starts_with("istiod-")
         })
+    }
+
+    /// The control planes that run in it, one entry a revision: their Deployments, else their pods, with containers.
+    pub fn control_planes(&self) -> Vec<ControlPlane<'_>> {
+        let of_deployments = self.istiod_deployments().filter(|(_, workload)| !workload.containers.is_empty());
+        let found: Vec<_> = of_deployments
+            .map(|(object, workload)| ControlPlane { object, containers: workload.containers.as_slice() })
+            .collect();
+        if !found.is_empty() {
+            return found;
+        }
+        let of_pods = self.istiod_pods().filter(|(_, pod)| !pod.containers.is_empty());
+        of_pods.map(|(object, pod)| ControlPlane { object, containers: pod.containers.as_slice() }).collect()
+    }
+
+    /// Whether it finds services of other clusters through peering, as vendor builds offer it, and not through remote
+    /// secrets: a Gateway that stands for a peer, or what such a peer brought.
+    pub fn is_peered(&self) -> bool {
+        let of_peer = |object: &Doc<Object>| match &object.body {
+            Body::Gateway(gateway) => {
+                &*gateway.class == "istio-remote"
+                    && (gateway.conditions.iter().any(|condition| condition.kind.starts_with("gloo.solo.io/"))
+                        || gateway.listeners.iter().any(|listener| listener.port == 15012))
+            }
+            _ => object.label("solo.io/source-cluster").is_some() || object.name.starts_with("autogenflat."),
+        };
+        let brought = self.objects("WorkloadEntry").chain(self.objects("ServiceEntry"));
+        self.objects("Gateway").chain(brought).any(of_peer)
     }
 
     /// The namespace of the control plane.
