@@ -124,7 +124,7 @@ pub(crate) fn about(event: &Event) -> About {
             _ => failed(Thing::named(&["process", &origin.file, &origin.pod]), class()),
         },
         Fact::State(state) => match &**state {
-            State::CallFailed { fault } => {
+            State::CallFailed { fault, .. } => {
                 // A status line and the body behind it say different things about one call.
                 let details = access::sentence(&fault.text).map(|request| request.details).unwrap_or_default();
                 failed(Thing::named(&["call", &origin.file]), Thing::named(&[&format!("{:?}", fault.what), &details]))

@@ -38,6 +38,108 @@ pub fn proxy(command: &str) -> Option<&str> {
     operands.get(1).copied()
 }
 
+/// What `kubectl exec` runs, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Exec<'a> {
+    /// Namespace; empty where not named.
+    pub namespace: &'a str,
+    /// `web-1`, `deploy/web`, or the selector that found the pod: `app=web`.
+    pub pod: &'a str,
+    /// Container; empty where not named.
+    pub container: &'a str,
+    /// The command within.
+    pub ran: &'a str,
+}
+
+/// Reads `kubectl exec [options] <pod> [options] -- <command>`, also within a loop.
+pub fn exec(command: &str) -> Option<Exec<'_>> {
+    let (head, ran) = command.split_once(" -- ")?;
+    let mut words = head.split_whitespace().skip_while(|word| *word != "exec");
+    words.next()?;
+    let mut pod = "";
+    while let Some(word) = words.next() {
+        match word {
+            "-n" | "--namespace" | "-c" | "--container" | "--context" | "--kubeconfig" => _ = words.next(),
+            flag if flag.starts_with('-') => {}
+            // "$(kubectl get pod -l app=web -o jsonpath='{.items[0].metadata.name}')"
+            inner if inner.trim_start_matches('"').starts_with("$(") => {
+                let (_, tail) = head.split_once("$(")?;
+                pod = option(tail, &["-l", "--selector"]).unwrap_or("");
+                break;
+            }
+            named => {
+                pod = bare(named);
+                break;
+            }
+        }
+    }
+    Some(Exec {
+        namespace: namespace(head).unwrap_or(""),
+        pod,
+        container: option(head, &["-c", "--container"]).unwrap_or(""),
+        ran,
+    })
+}
+
+/// What curl or wget calls: `helloworld.sample:5000/hello`, without its scheme.
+pub fn called(command: &str) -> Option<&str> {
+    /// Options whose value is the next word.
+    const WITH_VALUE: [&str; 15] = [
+        "--max-time",
+        "--write-out",
+        "--output",
+        "--header",
+        "--request",
+        "--data",
+        "--connect-timeout",
+        "--retry",
+        "--resolve",
+        "--user",
+        "--user-agent",
+        "--timeout",
+        "--tries",
+        "-A",
+        "-u",
+    ];
+    let ran = exec(command).map_or(command, |exec| exec.ran);
+    let mut words = quoted_words(ran).skip_while(|word| !matches!(*word, "curl" | "wget"));
+    // Short options may stand together; the last one may have a value: `-so /dev/null`.
+    let with_value: &[char] = if words.next()? == "curl" { &['m', 'w', 'o', 'H', 'X', 'd'] } else { &['O', 'T', 't'] };
+    while let Some(word) = words.next() {
+        match word {
+            _ if word.starts_with(['|', '>', ';', '&']) => return None,
+            _ if WITH_VALUE.contains(&word) => _ = words.next(),
+            _ if word.starts_with('-') && !word.starts_with("--") && word.ends_with(with_value) => _ = words.next(),
+            _ if word.starts_with('-') => {}
+            _ => {
+                let url = word.trim_end_matches(';');
+                let to = url.split_once("://").map_or(url, |(_, tail)| tail);
+                return Some(to).filter(|to| !to.is_empty());
+            }
+        }
+    }
+    None
+}
+
+/// Words, of which a quoted one may hold blanks; without the quotes around it.
+fn quoted_words(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start();
+        let first = rest.chars().next()?;
+        if matches!(first, '"' | '\'')
+            && let Some((word, tail)) = rest[1..].split_once(first)
+        {
+            rest = tail;
+            return Some(word);
+        }
+        let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        rest = tail;
+        Some(word)
+    })
+}
+
 /// The value of an option, as `--option value` or `--option=value`.
 pub fn option<'a>(command: &'a str, names: &[&str]) -> Option<&'a str> {
     let mut words = command.split_whitespace();
@@ -84,6 +186,24 @@ mod tests {
         }
         assert_eq!(context("kubectl get ns"), None);
         assert_eq!(context("kubectl exec p -- tool --context other"), None);
+    }
+
+    #[test]
+    fn a_call_from_a_pod_tells_who_called_whom() {
+        let of = |command: &str| {
+            let exec = exec(command).unwrap_or_default();
+            format!("{} {} {} {}", exec.namespace, exec.pod, exec.container, called(command).unwrap_or("-"))
+        };
+        let ran = "for i in $(seq 10); do kubectl --context=$CTX -n sample exec sleep-dd98-djwdw -c sleep -- curl -s helloworld:5000/hello; done";
+        assert_eq!(of(ran), "sample sleep-dd98-djwdw sleep helloworld:5000/hello");
+        let ran = "kubectl exec --context=\"${CTX}\" -n sample -c curl \"$(kubectl get pod --context=\"${CTX}\" -n sample -l app=curl -o jsonpath='{.items[0].metadata.name}')\" -- curl -sS helloworld.sample:5000/hello";
+        assert_eq!(of(ran), "sample app=curl curl helloworld.sample:5000/hello");
+        let ran = "kubectl exec -it deploy/web -n legacy -- curl -s -m 5 -o /dev/null -w '%{http_code} %{time_total}' http://cart.shop.svc.cluster.local:8080/";
+        assert_eq!(of(ran), "legacy deploy/web  cart.shop.svc.cluster.local:8080/");
+        assert_eq!(of("kubectl exec web-1 -- curl -so /dev/null -H 'Host: a b' https://cart"), " web-1  cart");
+        assert_eq!(of("kubectl exec web-1 -- wget -qO- -T 3 cart.shop:80"), " web-1  cart.shop:80");
+        assert_eq!(of("curl -v gateway.example.org"), "   gateway.example.org");
+        assert_eq!(of("kubectl get pods"), "   -");
     }
 
     #[test]

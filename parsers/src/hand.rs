@@ -16,7 +16,7 @@ use crate::errors::{Fault, What, fault};
 use crate::event::{Addr, Config, ConfigWhat, Dns, Fact, Line, Network, Text, Trust};
 use crate::kube::folded;
 use crate::signature::{Said, Signature, refuse};
-use crate::state::State;
+use crate::state::{Call, State};
 use crate::table::NETWORK_LABEL;
 
 /// The known lines.
@@ -195,6 +195,7 @@ pub static SIGNATURES: &[Signature] = &[
         points_to: &["config-invalid", "service-differs"],
         examples: &[
             "Error [IST0101] (VirtualService shop/cart) Referenced host not found: \"cart-v2\"",
+            "Warning [IST0171] [cluster-west] (Gateway shop/front) A condition with a negative status is present: type=Programmed, reason=Pending, message=Waiting for an address.",
             "Warning [IST0170] (Service shop/cart) The service cart in namespace \"shop\" is inconsistent across clusters \"north,south\"",
         ],
         read: analyze,
@@ -326,6 +327,10 @@ pub static SIGNATURES: &[Signature] = &[
             "control plane version: 1.27.1",
             "data plane version: 1.27.1 (4 proxies), 1.24.0 (1 proxies)",
             "Server Version: v1.31.2",
+            "Client Version: version.Info{Major:\"1\", Minor:\"25\", GitVersion:\"v1.25.0\", GitCommit:\"a866cbe2e5bbaa01cfd5e969aa3e033f3282a8a2\"}",
+            "pilot version: version.BuildInfo{Version:\"1.27.1\", GitRevision:\"8e5e\", GolangVersion:\"\", BuildStatus:\"Clean\", GitTag:\"1.27.1\"}",
+            "&version.MeshInfo{version.ServerInfo{Component:\"pilot\", Revision:\"default\", Info:version.BuildInfo{Version:\"1.27.1\", GitRevision:\"8e5e\", GolangVersion:\"\", BuildStatus:\"Clean\", GitTag:\"\"}}}",
+            "Revision default: Versions {1.27.1, 1.26.4}",
         ],
         read: tool_version,
     },
@@ -397,6 +402,21 @@ pub fn answer(line: &Line) -> Option<Fact> {
         return Some(state(State::NamespaceNetwork { namespace: namespace.into(), network: text.into() }));
     }
     dialled(ran, text)
+}
+
+/// Who called whom, as the command above the answer tells.
+pub fn of_call(fact: Fact, command: Option<&str>) -> Fact {
+    let Fact::State(mut state) = fact else { return fact };
+    if let (State::Answered { call, .. } | State::CallFailed { call, .. }, Some(command)) = (&mut *state, command) {
+        let exec = command::exec(command).unwrap_or_default();
+        *call = Call {
+            namespace: exec.namespace.into(),
+            from: exec.pod.into(),
+            container: exec.container.into(),
+            to: command::called(command).unwrap_or("").into(),
+        };
+    }
+    Fact::State(state)
 }
 
 fn state(state: State) -> Fact {
@@ -504,7 +524,7 @@ fn dial_fault(reason: &str, addr: &Addr) -> Fault {
 }
 
 fn failed_call<'a>(fault: Fault) -> IResult<&'a str, Fact> {
-    Ok(("", state(State::CallFailed { fault })))
+    Ok(("", state(State::CallFailed { fault, call: Call::default() })))
 }
 
 fn envoy_body<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -703,8 +723,11 @@ fn curl_remark<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 
 fn status(code: u32, text: &str) -> Fact {
     match code {
-        500.. | 0 => state(State::CallFailed { fault: Fault { text: text.into(), ..fault(&format!("{code}")) } }),
-        _ => state(State::Answered { by: text.into() }),
+        500.. | 0 => state(State::CallFailed {
+            fault: Fault { text: text.into(), ..fault(&format!("{code}")) },
+            call: Call::default(),
+        }),
+        _ => state(State::Answered { by: text.into(), call: Call::default() }),
     }
 }
 
@@ -720,7 +743,7 @@ fn http_status<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         500.. => What::ServerError,
         // Envoy's own answers; an application seldom gives them.
         426 | 431 => What::Status(u16::try_from(code).unwrap_or_default()),
-        _ => return Ok(("", state(State::Answered { by: text.into() }))),
+        _ => return Ok(("", state(State::Answered { by: text.into(), call: Call::default() }))),
     };
     failed_call(Fault { what, text: text.into(), code: None, address: None, url: None, by_peer: true })
 }
@@ -729,13 +752,13 @@ fn answer_header<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = said.message.trim();
     let text = text.strip_prefix("< ").unwrap_or(text);
     let known = text == "server: istio-envoy" || text.starts_with("x-envoy-upstream-service-time: ");
-    if known { Ok(("", state(State::Answered { by: text.into() }))) } else { refuse(text) }
+    if known { Ok(("", state(State::Answered { by: text.into(), call: Call::default() }))) } else { refuse(text) }
 }
 
 fn hello<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (tail, version) = preceded(tag("Hello version: "), is_not(", ")).parse(said.message.trim())?;
     let (tail, instance) = preceded(tag(", instance: "), rest).parse(tail)?;
-    Ok((tail, state(State::Answered { by: format!("{version} {instance}").into() })))
+    Ok((tail, state(State::Answered { by: format!("{version} {instance}").into(), call: Call::default() })))
 }
 
 fn listening<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -844,26 +867,42 @@ fn analyze<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = said.message.trim();
     let (tail, level) = alt((tag("Error"), tag("Warning"), tag("Warn"), tag("Info"))).parse(text)?;
     let (tail, code) = delimited((space1, tag("[IST")), is_not("]"), char(']')).parse(tail)?;
+    // Where several clusters are analysed together.
+    let (tail, cluster) = opt(delimited((multispace0, tag("[cluster-")), is_not("]"), char(']'))).parse(tail)?;
     let (tail, resource) = opt(delimited((multispace0, char('(')), is_not(")"), char(')'))).parse(tail)?;
+    let resource = resource.unwrap_or("");
     let reason = format!("IST{code} {}", folded(tail));
     if code == "0170" {
         return Ok(("", Fact::Network(Network::ServiceDiffers(folded(tail).into()))));
     }
     if level == "Error" {
-        let resource = resource.unwrap_or("").replacen(' ', "/", 1);
+        let resource = resource.replacen(' ', "/", 1);
         return Ok((
             "",
             Fact::Config(Config { resource: resource.into(), what: ConfigWhat::Invalid, reason: reason.into() }),
         ));
     }
-    Ok(("", state(State::Check { passed: level == "Info", text: text.into() })))
+    // A file and a line may follow the object.
+    let object = resource.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+    let object = match cluster {
+        Some(cluster) => format!("{cluster}: {object}"),
+        None => object,
+    };
+    let check = State::Check {
+        passed: level == "Info",
+        name: format!("IST{code}").into(),
+        object: object.into(),
+        text: text.into(),
+    };
+    Ok(("", state(check)))
 }
 
 fn analyze_clean<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = said.message.trim();
     let is_clean = text.starts_with("✔ No ")
         || ["Clusters Match", "Listeners Match", "Clusters match", "Listeners match"].contains(&text)
-        || text.starts_with("Routes Match");
+        || text.starts_with("Routes Match")
+        || text.starts_with("To get started, check out ");
     if is_clean { Ok(("", Fact::Known)) } else { refuse(&said.message) }
 }
 
@@ -880,7 +919,16 @@ fn roots_compared<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (tail, _) = (tag("Both ["), take_until("have the ")).parse(said.message.trim())?;
     let (_, verdict) =
         preceded(tag("have the "), alt((tag("non identical ROOTCA"), tag("identical ROOTCA")))).parse(tail)?;
-    Ok(("", state(State::Check { passed: verdict == "identical ROOTCA", text: said.message.trim().into() })))
+    let text = said.message.trim();
+    let object =
+        text.split('[').skip(1).filter_map(|part| part.split(']').next()).take(2).collect::<Vec<_>>().join(", ");
+    let check = State::Check {
+        passed: verdict == "identical ROOTCA",
+        name: "rootca-compare".into(),
+        object: object.into(),
+        text: text.into(),
+    };
+    Ok(("", state(check)))
 }
 
 fn install_wait_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -898,7 +946,10 @@ fn check<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (tail, mark) = alt((tag("✅"), tag("✔"), tag("❌"), tag("✘"), tag("✖"), tag("⚠"), tag("ℹ"))).parse(text)?;
     let passed = matches!(mark, "✅" | "✔" | "ℹ");
     let text = tail.trim_start_matches(['\u{fe0f}', ' ']);
-    Ok(("", state(State::Check { passed, text: text.into() })))
+    let name = text.split_once(": ").map_or("", |(name, _)| name);
+    let name = if name.contains("Check") { name } else { "" };
+    let check = State::Check { passed, name: name.into(), object: Text::default(), text: text.into() };
+    Ok(("", state(check)))
 }
 
 fn traffic_policy<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -992,29 +1043,60 @@ fn too_big<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 
 fn tool_version<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let text = said.message.trim();
-    let (tail, component) = terminated(
-        alt((
-            tag_no_case("client version"),
-            tag_no_case("control plane version"),
-            tag_no_case("data plane version"),
-            tag_no_case("server version"),
-            tag_no_case("pilot version"),
-        )),
-        tag(": "),
-    )
-    .parse(text)?;
+    let version = |component: &str, versions: Vec<&str>| {
+        let component = component.into();
+        Ok(("", state(State::Version { component, versions: versions.into_iter().map(Text::from).collect() })))
+    };
+    // The file `versions` of a bug report: Go's own form of a list of istiods, and a list of proxies by revision.
+    if text.starts_with("&version.MeshInfo{") {
+        return version("control plane", go_fields(text, "BuildInfo{Version:\""));
+    }
+    if text.starts_with("version.BuildInfo{") {
+        return version("client", go_fields(text, "BuildInfo{Version:\""));
+    }
+    if let Some((_, list)) = text.strip_prefix("Revision ").and_then(|tail| tail.split_once(": Versions {")) {
+        let list = list.trim_end_matches('}').split(", ").filter(|version| is_version(version));
+        return version("data plane", list.collect());
+    }
+    let Some((what, tail)) = text.split_once(": ") else { return refuse(text) };
+    // kubectl begins its words with capitals, istioctl does not.
+    let component = match what {
+        "client version" => "client",
+        "Client Version" => "kubectl",
+        "Server Version" => "kubernetes",
+        "Kustomize Version" => "kustomize",
+        "control plane version" | "data plane version" | "pilot version" | "istiod version" => {
+            what.trim_end_matches(" version")
+        }
+        _ => return refuse(text),
+    };
+    let component = if component == "istiod" { "pilot" } else { component };
+    // `--short=false`.
+    let long = ["BuildInfo{Version:\"", "ProxyInfo{ID:", "GitVersion:\""].iter().find(|form| tail.contains(**form));
+    if let Some(form) = long {
+        let field = if form.starts_with("ProxyInfo") { "IstioVersion:\"" } else { form };
+        return version(component, go_fields(tail, field));
+    }
     let one = preceded(
         opt((char(','), multispace0)),
         terminated(is_not(" ,("), opt((multispace0, delimited(char('('), is_not(")"), char(')'))))),
     );
-    let (tail, versions) = many_m_n(1, 16, one).parse(tail)?;
-    let component = component.to_ascii_lowercase();
-    let component = component.trim_end_matches(" version");
-    let component = if component == "server" { "kubernetes" } else { component };
-    let versions = versions
-        .into_iter()
-        .filter(|version| version.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()));
-    Ok((tail, state(State::Version { component: component.into(), versions: versions.map(Text::from).collect() })))
+    let (_, versions) = many_m_n(1, 16, one).parse(tail)?;
+    version(component, versions.into_iter().filter(|version| is_version(version)).collect())
+}
+
+fn is_version(text: &str) -> bool {
+    text.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// The values of a field that Go prints as `name:"value"`.
+fn go_fields<'a>(text: &'a str, field: &str) -> Vec<&'a str> {
+    text.split(field)
+        .skip(1)
+        .filter_map(|tail| tail.split('"').next())
+        .filter(|value| is_version(value))
+        .take(16)
+        .collect()
 }
 
 fn packet<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -1041,4 +1123,110 @@ fn prompt<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         || text.starts_with("--- ") && text.ends_with(" ---");
     let is_frame = is_listing || matches!(text, "..." | "ERROR:" | "---" | "Events:" | "Code: Unavailable" | "```");
     if is_prompt || is_frame || text.starts_with("Code: ") { Ok(("", Fact::Known)) } else { refuse(&said.message) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::origin::Origin;
+    use crate::parse;
+
+    fn read(command: &str, text: &str) -> Fact {
+        let line = Line {
+            command: (!command.is_empty()).then(|| command.into()),
+            ..Line::alone(Origin::new("east", "notes.txt"), text)
+        };
+        parse(&line).fact
+    }
+
+    fn state_of(command: &str, text: &str) -> State {
+        match read(command, text) {
+            Fact::State(state) => *state,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_answer_in_a_loop_tells_who_called_whom() {
+        let ran = "for i in $(seq 10); do kubectl --context=$CTX_EAST -n sample exec sleep-dd98-djwdw -c sleep -- \
+                   curl -s helloworld:5000/hello; done";
+        let text = "Hello version: v1, instance: helloworld-v1-578dd69f69-j69pf";
+        let State::Answered { by, call } = state_of(ran, text) else { panic!() };
+        assert_eq!(&*by, "v1 helloworld-v1-578dd69f69-j69pf");
+        let (from, to) = (&*call.from, &*call.to);
+        assert_eq!(
+            (&*call.namespace, from, &*call.container, to),
+            ("sample", "sleep-dd98-djwdw", "sleep", "helloworld:5000/hello")
+        );
+        let ran = "kubectl exec -n legacy deploy/web -- curl -sv http://cart.shop:8080/";
+        let State::CallFailed { call, .. } = state_of(ran, "curl: (56) Recv failure: Connection reset by peer") else {
+            panic!()
+        };
+        assert_eq!((&*call.namespace, &*call.from, &*call.to), ("legacy", "deploy/web", "cart.shop:8080/"));
+        let State::Answered { call, .. } = state_of("", text) else { panic!() };
+        assert_eq!(call, Call::default());
+    }
+
+    #[test]
+    fn versions_are_read_in_every_form() {
+        let of = |text: &str| match state_of("", text) {
+            State::Version { component, versions } => format!("{component}: {}", versions.join(" ")),
+            other => panic!("{other:?}"),
+        };
+        for (text, wanted) in [
+            ("client version: 1.27.3", "client: 1.27.3"),
+            ("control plane version: 1.27.1", "control plane: 1.27.1"),
+            ("pilot version: 1.26.4", "pilot: 1.26.4"),
+            ("data plane version: 1.27.1 (4 proxies), 1.24.0 (1 proxies)", "data plane: 1.27.1 1.24.0"),
+            ("data plane version: none", "data plane: "),
+            ("Client Version: v1.31.2", "kubectl: v1.31.2"),
+            ("Kustomize Version: v5.4.2", "kustomize: v5.4.2"),
+            ("Server Version: v1.29.4-eks-036c24b", "kubernetes: v1.29.4-eks-036c24b"),
+            (
+                "Server Version: version.Info{Major:\"1\", Minor:\"25\", GitVersion:\"v1.25.2\", GoVersion:\"go1.19.1\"}",
+                "kubernetes: v1.25.2",
+            ),
+            (
+                "client version: version.BuildInfo{Version:\"1.27.3\", GitRevision:\"8e5e\", BuildStatus:\"Clean\"}",
+                "client: 1.27.3",
+            ),
+            ("data plane version: version.ProxyInfo{ID:\"web-1.shop\", IstioVersion:\"1.20.0\"}", "data plane: 1.20.0"),
+            ("version.BuildInfo{Version:\"1.27.3\", GitRevision:\"8e5e\"}", "client: 1.27.3"),
+            (
+                "&version.MeshInfo{version.ServerInfo{Component:\"pilot\", Revision:\"a\", Info:version.BuildInfo{Version:\"1.27.1\"}}, \
+                 version.ServerInfo{Component:\"pilot\", Revision:\"a\", Info:version.BuildInfo{Version:\"1.26.0\"}}}",
+                "control plane: 1.27.1 1.26.0",
+            ),
+            ("Revision default: Versions {1.27.1, 1.26.4}", "data plane: 1.27.1 1.26.4"),
+        ] {
+            assert_eq!(of(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_analyze_keeps_code_and_object() {
+        let text = "Warning [IST0171] [cluster-west] (Gateway shop/front gw.yaml:12) A condition with a negative status is \
+                    present: type=Programmed, reason=Pending, message=Waiting.";
+        let State::Check { passed, name, object, .. } = state_of("", text) else { panic!() };
+        assert_eq!((passed, &*name, &*object), (false, "IST0171", "west: Gateway shop/front"));
+        let text = "Error [IST0101] [cluster-west] (VirtualService shop/cart) Referenced host not found: \"cart-v2\"";
+        let Fact::Config(config) = read("", text) else { panic!() };
+        assert_eq!((&*config.resource, config.reason.starts_with("IST0101 ")), ("VirtualService/shop/cart", true));
+    }
+
+    #[test]
+    fn checks_have_names() {
+        let of = |text: &str| match state_of("", text) {
+            State::Check { passed, name, object, .. } => format!("{passed} {name} {object}"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of("⚠️  Peers Check: found disconnected cluster(s)"), "false Peers Check ");
+        assert_eq!(of("✅ Pod Check (istiod): all pods healthy"), "true Pod Check (istiod) ");
+        assert_eq!(
+            of(
+                "Both [web-1.shop] and [cart-1.shop] have the identical ROOTCA, theoretically the connectivity between them is available"
+            ),
+            "true rootca-compare web-1.shop, cart-1.shop"
+        );
+    }
 }

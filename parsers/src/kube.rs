@@ -397,7 +397,15 @@ fn object_not_found<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 fn proxy_container_missing<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let message = said.message.trim();
     let (tail, _) = take_until("container istio-proxy is not valid for pod ").parse(message)?;
-    Ok((tail, Fact::State(Box::new(State::Check { passed: false, text: tail.into() }))))
+    Ok((
+        tail,
+        Fact::State(Box::new(State::Check {
+            passed: false,
+            name: Text::default(),
+            object: Text::default(),
+            text: tail.into(),
+        })),
+    ))
 }
 
 fn remark<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

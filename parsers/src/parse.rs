@@ -12,7 +12,7 @@ use crate::{access, agent, cni, command, envoy, hand, istiod, kube, table, ztunn
 /// Reads a line. A line no signature knows is `Fact::Opaque` and keeps its own time.
 pub fn parse(line: &Line) -> Event {
     let origin = origin(line);
-    let event = |at, level, signature, fact| Event {
+    let event = |at, level, signature, fact: Fact| Event {
         at,
         origin: origin.clone(),
         seq: line.seq,
@@ -20,7 +20,7 @@ pub fn parse(line: &Line) -> Event {
         level,
         text: cap(&line.text),
         signature,
-        fact,
+        fact: hand::of_call(fact, line.command.as_deref()),
     };
     if let Some(fact) = table::row(line).or_else(|| hand::answer(line)) {
         return event(line.outer_at, Level::Info, Some("table-row"), fact);

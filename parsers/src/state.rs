@@ -196,11 +196,15 @@ pub enum State {
     Answered {
         /// `v1`, a host name, a status line.
         by: Text,
+        /// Who called whom, as far as the command above tells.
+        call: Call,
     },
     /// A call by hand failed.
     CallFailed {
         /// Why.
         fault: Fault,
+        /// Who called whom, as far as the command above tells.
+        call: Call,
     },
     /// A listening socket (`ss`, `netstat`).
     Listening {
@@ -218,9 +222,16 @@ pub enum State {
     Check {
         /// Whether it passed.
         passed: bool,
+        /// Which check: `Peers Check`, `IST0170`, `rootca-compare`; empty where it has no name.
+        name: Text,
+        /// What it is about: `Service shop/cart`, with the cluster in front where told (`west: Service shop/cart`); empty
+        /// where it names nothing.
+        object: Text,
         /// Text.
         text: Text,
     },
+    /// A section of `istioctl multicluster check --verbose`.
+    MulticlusterCheck(Box<CheckSection>),
     /// The networks istiod knows gateways for are listed and this one is among them; empty for an empty list.
     NetworkGateway {
         /// Network; empty where the list is empty.
@@ -325,6 +336,66 @@ pub enum State {
     },
     /// A row of a table whose columns no cause asks for.
     Row,
+}
+
+/// A call by hand, from its command: `kubectl exec -n shop deploy/web -c web -- curl cart:8080`.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Call {
+    /// Namespace of the caller.
+    pub namespace: Text,
+    /// The caller as the command names it: a pod, `deploy/web`, or the selector that found it (`app=web`).
+    pub from: Text,
+    /// Container of the caller.
+    pub container: Text,
+    /// What was called: `helloworld.sample:5000/hello`.
+    pub to: Text,
+}
+
+/// A section of `istioctl multicluster check --verbose`: what it looked at. Its verdicts are [`State::Check`]s, too.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct CheckSection {
+    /// The cluster it is about, as the command names it; empty where one alone was checked or all are compared.
+    pub cluster: Text,
+    /// `Peers Check`, `Pod Check (istiod)`.
+    pub name: Text,
+    /// How it ended: whether it passed, and the text behind the mark and the name.
+    pub verdicts: Vec<(bool, Text)>,
+    /// Gateways and peers, each with what is said of it.
+    pub items: Vec<CheckItem>,
+    /// Root certificates by cluster: SHA-256, lower-case hexadecimal.
+    pub roots: Vec<(Text, Text)>,
+    /// Workload entries whose pods are gone.
+    pub stale: Vec<StaleEntry>,
+    /// Other details as `name: value`: networks, environment variables.
+    pub details: Vec<(Text, Text)>,
+}
+
+/// A gateway or a peer of a check.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct CheckItem {
+    /// `Gateway` or `Cluster` (a peer).
+    pub kind: Text,
+    /// The gateway's name, or the peer's network.
+    pub name: Text,
+    /// Addresses.
+    pub addresses: Vec<Text>,
+    /// Conditions: `gloo.solo.io/PeerConnected` and `True`.
+    pub conditions: Vec<(Text, Text)>,
+    /// `programmed`, `not programmed`, `connected`, `disconnected`; empty where not shown.
+    pub status: Text,
+}
+
+/// A workload entry of one cluster that stands for a pod of another which is gone.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct StaleEntry {
+    /// The cluster that has the entry.
+    pub cluster: Text,
+    /// `<namespace>/<name>` of the entry.
+    pub entry: Text,
+    /// `<namespace>/<name>` of the pod.
+    pub pod: Text,
+    /// The cluster the pod is missing from.
+    pub source: Text,
 }
 
 /// What causes ask of a ztunnel's config dump, or of one list of it.

@@ -54,7 +54,7 @@ fn judge_denied(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
 /// Errors of `istioctl analyze` about a resource; warnings are opinions.
 fn judge_analysis(view: &View<'_>) -> Vec<Verdict> {
     let errors = view.states().filter_map(|(event, state)| match state {
-        State::Check { passed: false, text } if event.text.contains("Error [IST") => Some((event, text)),
+        State::Check { passed: false, text, .. } if event.text.contains("Error [IST") => Some((event, text)),
         _ => None,
     });
     let verdict = |(event, text): (&Arc<Event>, &meshwhy_parsers::event::Text)| {

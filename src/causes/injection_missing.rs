@@ -26,7 +26,7 @@ pub static CAUSE: Cause = Cause {
 
 fn judge(view: &View<'_>) -> Vec<Verdict> {
     let hints = view.states().filter_map(|(event, state)| match state {
-        State::Check { passed: false, text } => hint(text).map(|reason| (event, text, reason)),
+        State::Check { passed: false, text, .. } => hint(text).map(|reason| (event, text, reason)),
         _ => None,
     });
     let verdict = |(event, text, reason): (&Arc<_>, &meshwhy_parsers::event::Text, &str)| {

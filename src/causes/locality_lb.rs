@@ -69,7 +69,7 @@ fn local_by_priority(view: &View<'_>) -> Vec<Verdict> {
 /// How many different instances answered calls by hand.
 fn answers(view: &View<'_>) -> usize {
     let answered = view.states().filter_map(|(_, state)| match state {
-        State::Answered { by } => Some(by),
+        State::Answered { by, .. } => Some(by),
         _ => None,
     });
     answered.collect::<std::collections::BTreeSet<_>>().len()

@@ -55,7 +55,7 @@ fn hangs(event: &Event) -> bool {
             _ => return false,
         },
         Fact::State(state) => match &**state {
-            State::CallFailed { fault } => return matches!(fault.what, What::HandshakeTimedOut | What::TimedOut),
+            State::CallFailed { fault, .. } => return matches!(fault.what, What::HandshakeTimedOut | What::TimedOut),
             _ => return false,
         },
         Fact::Request(request) => {

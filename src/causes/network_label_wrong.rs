@@ -466,7 +466,7 @@ pub fn endpoints(view: &View<'_>) -> Vec<Verdict> {
     }
     let Some((held, home)) = saved::foreign_pod(view) else { return Vec::new() };
     let failed_calls = view.states().find_map(|(event, state)| match state {
-        State::CallFailed { fault }
+        State::CallFailed { fault, .. }
             if matches!(fault.what, What::Refused | What::TimedOut | What::NoRoute | What::NetworkUnreachable) =>
         {
             Some(event)

@@ -102,7 +102,7 @@ pub(super) fn unconnected<'w>(view: &View<'w>) -> Option<&'w Arc<Event>> {
             _ => false,
         },
         Fact::State(state) => match &**state {
-            State::Probe { fault: Some(fault), .. } | State::CallFailed { fault } => is_lost(&fault.what),
+            State::Probe { fault: Some(fault), .. } | State::CallFailed { fault, .. } => is_lost(&fault.what),
             _ => false,
         },
         _ => false,

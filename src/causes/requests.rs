@@ -49,7 +49,7 @@ pub(super) fn judge_sentences(view: &View<'_>, judge: Judge) -> Vec<Verdict> {
     }
     let mut verdicts: Vec<Verdict> = Vec::new();
     for (event, state) in view.states() {
-        let State::CallFailed { fault } = state else { continue };
+        let State::CallFailed { fault, .. } = state else { continue };
         let Some(request) = access::sentence(&fault.text) else { continue };
         let Some(mut verdict) = judge(view, &Seen { event, request: &request, sign: request.sign() }) else { continue };
         verdict.confidence = match verdict.confidence {

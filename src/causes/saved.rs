@@ -276,7 +276,7 @@ pub(super) fn failed_dials<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, Addr)> {
     }
     for (event, state) in view.states() {
         let fault = match state {
-            State::Probe { fault: Some(fault), .. } | State::CallFailed { fault } => fault,
+            State::Probe { fault: Some(fault), .. } | State::CallFailed { fault, .. } => fault,
             _ => continue,
         };
         if let Some(addr) = &fault.address {

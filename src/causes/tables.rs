@@ -199,7 +199,7 @@ pub(super) fn proxy_status(view: &View<'_>) -> Vec<Verdict> {
 pub(super) fn not_found_by_proxy(view: &View<'_>) -> Vec<Verdict> {
     let answer = |wanted: fn(&str) -> bool| {
         view.states().find_map(|(event, state)| match state {
-            State::Answered { by } if wanted(by) => Some(event),
+            State::Answered { by, .. } if wanted(by) => Some(event),
             _ => None,
         })
     };
@@ -317,7 +317,7 @@ pub(super) fn remote_timeout(view: &View<'_>) -> Vec<Verdict> {
 /// A check of `istioctl multicluster check` that failed, by the name in front of its colon.
 pub(super) fn failed_check(view: &View<'_>, name: &str) -> Vec<Verdict> {
     let failed = view.states().find_map(|(event, state)| match state {
-        State::Check { passed: false, text } => {
+        State::Check { passed: false, text, .. } => {
             let (title, what) = text.split_once(": ")?;
             let is_failure = ["❌", "✘", "✖"].iter().any(|mark| event.text.contains(mark));
             (is_failure && title.to_ascii_lowercase().contains(name)).then_some((event, title, what))
@@ -358,7 +358,7 @@ pub(super) fn peer_gateway(view: &View<'_>) -> Vec<Verdict> {
 /// A TLS server that hangs up in the handshake: no listener or no certificate for that name.
 pub(super) fn handshake_cut(view: &View<'_>) -> Vec<Verdict> {
     let cut = view.states().find_map(|(event, state)| match state {
-        State::CallFailed { fault }
+        State::CallFailed { fault, .. }
             if fault.text.contains("SSL_ERROR_SYSCALL") || fault.text.contains("SSL_connect") =>
         {
             Some((event, fault))
