@@ -9,11 +9,14 @@ mod lenient;
 mod mesh;
 mod outline;
 mod services;
+mod tools;
 
 use std::sync::Arc;
 
 use crate::document::{Document, Found};
-use crate::event::Text;
+use crate::admin;
+use crate::event::{Fact, Text};
+use crate::sniff;
 use crate::state::State;
 use crate::state::istiod::{IstiodState, Said};
 use crate::time::{self, Time};
@@ -26,11 +29,46 @@ pub use mesh::mesh_config;
 pub fn read(bytes: &[u8], found: Found<'_>) -> Option<Result<Document, String>> {
     let outline = Outline::of(bytes);
     let mut body = Body { istiod: istiod_of(found), ..Body::default() };
+    if outline == Outline::Unseen || outline == Outline::Plain {
+        return text(bytes, body);
+    }
     if let Some(endpoint) = Endpoint::of(&outline, found) {
         body.read(endpoint, bytes, found);
         return Some(body.document(endpoint.name()));
     }
     replicas(bytes, &outline, found)
+}
+
+/// Whether the begin of a text shows it to be one of the plain texts that are read whole.
+pub(crate) fn is_text(head: &str) -> bool {
+    tools::version(head).is_some() || head.starts_with("clientVersion:")
+}
+
+/// Whether the begin of a text shows it to be a report that is read whole for its sections and by line for its words.
+pub(crate) fn is_report(head: &str) -> bool {
+    tools::is_check(head)
+}
+
+/// Reads what is no JSON.
+fn text(bytes: &[u8], mut body: Body) -> Option<Result<Document, String>> {
+    let text = String::from_utf8_lossy(bytes);
+    let head = &text[..text.floor_char_boundary(sniff::HEAD_MAX)];
+    match () {
+        () if tools::version(head).is_some() => {
+            tools::version(head).into_iter().for_each(|version| body.say(Said::Version(version.into())));
+        }
+        () if head.starts_with("clientVersion:") => tools::versions_yaml(bytes, &mut body),
+        () if tools::is_check(head) => tools::check(&text, &mut body),
+        () if admin::is_prometheus(head) && admin::is_of_istiod(&text) => {
+            let series = admin::series(&text);
+            if series.left_out > 0 {
+                body.lose(format!("{} more series were left out", series.left_out));
+            }
+            body.say(Said::Metrics(series.stats));
+        }
+        () => return None,
+    }
+    Some(body.document("an answer"))
 }
 
 /// What answers of one endpoint hold.
@@ -53,6 +91,10 @@ enum Endpoint {
     Ambientz,
     Mesh,
     Inject,
+    /// `istioctl version -o json`, `kubectl version -o json`.
+    Versions,
+    /// `istioctl analyze -o json`.
+    Analysis,
     /// One that no cause asks anything: known, and no more.
     Other,
 }
@@ -114,7 +156,8 @@ const NAMES: [(&str, Endpoint); 26] = [
 /// What a document's keys tell.
 fn by_content(outline: &Outline) -> Option<Endpoint> {
     let row = outline.element();
-    let of_row: [(bool, Endpoint); 9] = [
+    let of_row: [(bool, Endpoint); 10] = [
+        (row.has(&["code", "level", "message", "documentationUrl"]), Endpoint::Analysis),
         (row.has(&["id", "secretName"]) || row.has(&["id", "syncStatus"]), Endpoint::Clusterz),
         (row.has(&["proxy"]) && row.has_any(&SYNC_KEYS), Endpoint::Syncz),
         (row.has(&["svc", "ep"]), Endpoint::OldEndpoints),
@@ -134,7 +177,8 @@ fn by_content(outline: &Outline) -> Option<Endpoint> {
     let is_config = |of: &str| matches!(config, Outline::Text(url) if url.ends_with(of));
     let is_template = |value: &Outline| matches!(value, Outline::Text(text) if text.contains("{{"));
     let is_template_or_cut = |value: &Outline| is_template(value) || *value == Outline::Unseen;
-    let of_object: [(bool, Endpoint); 13] = [
+    let of_object: [(bool, Endpoint); 14] = [
+        (outline.has_any(&["clientVersion", "serverVersion"]) && outline.has_only(&VERSION_KEYS), Endpoint::Versions),
         (outline.has(&["totalClients"]), Endpoint::Connections),
         (is_config(".NameTable") || is_name_table(outline), Endpoint::Ndsz),
         (is_config("/istio.workload.Address") || is_config("/istio.workload.Workload"), Endpoint::Ambientz),
@@ -154,6 +198,9 @@ fn by_content(outline: &Outline) -> Option<Endpoint> {
     }
     first.first().has_any(&["Shards", "ServiceAccounts"]).then_some(Endpoint::Shards)
 }
+
+const VERSION_KEYS: [&str; 5] =
+    ["clientVersion", "serverVersion", "kustomizeVersion", "meshVersion", "dataPlaneVersion"];
 
 const SYNC_KEYS: [&str; 9] = [
     "cluster_id",
@@ -314,6 +361,8 @@ impl Body {
                 Err(error) => self.failed = Some(error.to_string()),
             },
             Endpoint::Inject => services::inject(bytes, self),
+            Endpoint::Versions => tools::versions_json(bytes, self),
+            Endpoint::Analysis => tools::analysis(bytes, self),
             Endpoint::Other => {}
         }
     }
@@ -327,6 +376,16 @@ impl Body {
     fn say_of(&mut self, istiod: Text, said: Said) {
         let istiod = if istiod.is_empty() { self.istiod.clone() } else { istiod };
         self.document.push(State::Istiod(Arc::new(IstiodState { istiod, said })));
+    }
+
+    /// Adds a state that is not an istiod's own.
+    fn state(&mut self, state: State) {
+        self.document.push(state);
+    }
+
+    /// Adds a fact.
+    fn fact(&mut self, fact: Fact) {
+        self.document.facts.push((None, fact));
     }
 
     /// A time that stands in it.
@@ -375,7 +434,6 @@ fn instant(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Fact;
     use crate::state::istiod::RemoteRow;
 
     /// What a document says, each with its istiod.

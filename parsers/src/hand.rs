@@ -870,31 +870,32 @@ fn analyze<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     // Where several clusters are analysed together.
     let (tail, cluster) = opt(delimited((multispace0, tag("[cluster-")), is_not("]"), char(']'))).parse(tail)?;
     let (tail, resource) = opt(delimited((multispace0, char('(')), is_not(")"), char(')'))).parse(tail)?;
-    let resource = resource.unwrap_or("");
-    let reason = format!("IST{code} {}", folded(tail));
-    if code == "0170" {
-        return Ok(("", Fact::Network(Network::ServiceDiffers(folded(tail).into()))));
+    let (cluster, object) = (cluster.unwrap_or(""), resource.unwrap_or(""));
+    Ok(("", analysis(level, &format!("IST{code}"), cluster, object, &folded(tail))))
+}
+
+/// A message of `istioctl analyze`: `Error`, `IST0101`, the cluster where several are analysed, `VirtualService shop/cart`
+/// and what may follow it (file and line), the text.
+pub(crate) fn analysis(level: &str, code: &str, cluster: &str, object: &str, message: &str) -> Fact {
+    if code == "IST0170" {
+        return Fact::Network(Network::ServiceDiffers(message.into()));
     }
+    let object = object.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
     if level == "Error" {
-        let resource = resource.replacen(' ', "/", 1);
-        return Ok((
-            "",
-            Fact::Config(Config { resource: resource.into(), what: ConfigWhat::Invalid, reason: reason.into() }),
-        ));
+        let resource = object.replacen(' ', "/", 1);
+        let reason = format!("{code} {message}");
+        return Fact::Config(Config { resource: resource.into(), what: ConfigWhat::Invalid, reason: reason.into() });
     }
-    // A file and a line may follow the object.
-    let object = resource.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
-    let object = match cluster {
-        Some(cluster) => format!("{cluster}: {object}"),
-        None => object,
+    let text = match &*object {
+        "" => format!("{level} [{code}] {message}"),
+        object => format!("{level} [{code}] ({object}) {message}"),
     };
-    let check = State::Check {
+    state(State::Check {
         passed: level == "Info",
-        name: format!("IST{code}").into(),
-        object: object.into(),
+        name: code.into(),
+        object: if cluster.is_empty() { object } else { format!("{cluster}: {object}") }.into(),
         text: text.into(),
-    };
-    Ok(("", state(check)))
+    })
 }
 
 fn analyze_clean<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
