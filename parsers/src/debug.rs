@@ -13,8 +13,8 @@ mod tools;
 
 use std::sync::Arc;
 
-use crate::document::{Document, Found};
 use crate::admin;
+use crate::document::{Document, Found};
 use crate::event::{Fact, Text};
 use crate::sniff;
 use crate::state::State;

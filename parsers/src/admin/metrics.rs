@@ -270,7 +270,7 @@ fn quoted(text: &str) -> Option<(Cow<'_, str>, &str)> {
 }
 
 /// Whether text is Prometheus text: every one of its first lines is a sample or a comment about one.
-pub(super) fn is_prometheus(head: &str) -> bool {
+pub(crate) fn is_prometheus(head: &str) -> bool {
     let about = |line: &str| {
         let kind = ["# HELP ", "# TYPE ", "# UNIT "].iter().find_map(|mark| line.strip_prefix(mark));
         let name = kind.and_then(|rest| rest.split(' ').next()).unwrap_or("");
@@ -289,7 +289,7 @@ pub(super) fn is_prometheus(head: &str) -> bool {
 }
 
 /// Whether Prometheus text is an istiod's.
-pub(super) fn is_of_istiod(text: &str) -> bool {
+pub(crate) fn is_of_istiod(text: &str) -> bool {
     const MARKS: [&str; 7] = [
         "pilot_",
         "citadel_server_",

@@ -428,7 +428,8 @@ Cluster kind-east:
 
     #[test]
     fn what_follows_another_command_is_not_the_reports() {
-        let text = "$ istioctl multicluster check\n✅ Peers Check: all clusters connected\n$ date\n✅ Other Check: done\n";
+        let text =
+            "$ istioctl multicluster check\n✅ Peers Check: all clusters connected\n$ date\n✅ Other Check: done\n";
         assert_eq!(states("check.txt", text).len(), 1);
         assert!(!is_check("$ kubectl get pods\nNAME   READY   STATUS\n"));
         assert!(!is_check("✔ Istio core installed\n✔ Istiod installed\n"));
@@ -447,7 +448,8 @@ Cluster kind-east:
             "meshVersion":[{"Component":"pilot","Revision":"default","Info":{"version":"1.27.1","status":"Clean"}}],
             "dataPlaneVersion":[{"ID":"web-1.shop","IstioVersion":"1.26.4"},{"ID":"cart-1.shop","IstioVersion":"1.27.1"},{"ID":"a.b","IstioVersion":"1.26.4"}]}"#;
         assert_eq!(of(json), ["client: 1.27.3", "control plane: 1.27.1", "data plane: 1.26.4 1.27.1"]);
-        let yaml = "clientVersion:\n  version: 1.27.3\nmeshVersion:\n- Component: pilot\n  Info:\n    version: 1.27.1\n";
+        let yaml =
+            "clientVersion:\n  version: 1.27.3\nmeshVersion:\n- Component: pilot\n  Info:\n    version: 1.27.1\n";
         assert_eq!(of(yaml), ["client: 1.27.3", "control plane: 1.27.1"]);
         let kubectl = r#"{"clientVersion":{"major":"1","minor":"31","gitVersion":"v1.31.2"},"kustomizeVersion":"v5.4.2",
             "serverVersion":{"major":"1","minor":"30","gitVersion":"v1.30.4-gke.1348000"}}"#;
@@ -473,7 +475,10 @@ Cluster kind-east:
             "origin":"Gateway shop/front","cluster":"west"}]"#;
         let facts = document("analyze.json", text).facts;
         let Fact::Config(config) = &facts[0].1 else { panic!("{facts:?}") };
-        assert_eq!((&*config.resource, &*config.reason), ("VirtualService/shop/cart", "IST0101 Referenced host not found: \"cart-v2\""));
+        assert_eq!(
+            (&*config.resource, &*config.reason),
+            ("VirtualService/shop/cart", "IST0101 Referenced host not found: \"cart-v2\"")
+        );
         let Fact::State(state) = &facts[1].1 else { panic!("{facts:?}") };
         let State::Check { name, object, .. } = &**state else { panic!("{state:?}") };
         assert_eq!((&**name, &**object), ("IST0171", "west: Gateway shop/front"));
