@@ -244,11 +244,11 @@ impl<'a> Reader<'a> {
 
     /// What `kubectl describe` prints; `None` where it is something else.
     fn describe(&mut self, text: &str) -> Option<()> {
-        let (objects, facts) = describe::read(text)?;
+        let (objects, events) = describe::read(text)?;
         for object in objects {
             self.keep(object);
         }
-        self.document.facts.extend(facts);
+        self.document.facts.extend(events.into_iter().map(|event| (None, event)));
         Some(())
     }
 

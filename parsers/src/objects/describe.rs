@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::field::{Field, short};
+use super::field::{Field, instant, short};
 use super::{annotations, row, secret};
-use crate::event::{Exhausted, Fact, Text};
+use crate::event::{Fact, Text};
 use crate::kube;
 use crate::state::object::{
     Body, Condition, Container, EndpointAddress, Endpoints, Map, Node, Object, Pod, Secret, Service, ServicePort,
@@ -17,31 +17,27 @@ pub fn describe(text: &str) -> Vec<Object> {
     blocks(text).into_iter().filter_map(|block| Description::of(block)?.object()).collect()
 }
 
-/// Objects, and what their events and ends say with its time.
-type Said = (Vec<Object>, Vec<(Option<Time>, Fact)>);
-
-/// Objects and events of a document that is nothing but descriptions of kinds known here; `None` for another one.
-pub(super) fn read(text: &str) -> Option<Said> {
-    let (mut objects, mut facts) = (Vec::new(), Vec::new());
+/// Objects and events of a document that is nothing but descriptions of kinds known here; `None` for another one, and for
+/// one that tells of a failure: its lines are evidence, and say more as lines.
+pub(super) fn read(text: &str) -> Option<(Vec<Object>, Vec<Fact>)> {
+    let (mut objects, mut events) = (Vec::new(), Vec::new());
     for block in blocks(text) {
         let description = Description::of(block)?;
+        let rows = description.events();
         let object = description.object()?;
-        facts.extend(description.events().into_iter().map(|event| (None, event)));
-        facts.extend(killed_for_memory(&object));
+        if rows.iter().any(|row| row.starts_with("Warning")) || was_killed(&object) {
+            return None;
+        }
+        events.extend(rows.iter().filter_map(|row| kube::event_row(row)));
         objects.push(object);
     }
-    (!objects.is_empty()).then_some((objects, facts))
+    (!objects.is_empty()).then_some((objects, events))
 }
 
-/// Containers that were killed for want of memory, as the same line read alone says it.
-fn killed_for_memory(object: &Object) -> Vec<(Option<Time>, Fact)> {
-    let Body::Pod(pod) = &object.body else { return Vec::new() };
-    let killed = pod.containers.iter().filter_map(|container| {
-        let (reason, _, at) = container.ended.as_ref().filter(|(reason, _, _)| &**reason == "OOMKilled")?;
-        let reason = format!("container {} of {} ended: {reason}", container.name, object.title()).into();
-        Some((*at, Fact::Exhausted(Exhausted { what: "memory".into(), reason })))
-    });
-    killed.collect()
+/// Whether a container was killed for want of memory.
+fn was_killed(object: &Object) -> bool {
+    let Body::Pod(pod) = &object.body else { return false };
+    pod.containers.iter().any(|container| matches!(&container.ended, Some((reason, _, _)) if &**reason == "OOMKilled"))
 }
 
 /// The lines of each object: it begins with its name at the left edge.
@@ -131,22 +127,22 @@ impl<'a> Description<'a> {
         find(&self.0, key).is_some()
     }
 
-    /// Events as their rows say it. A message of several lines goes on at the left.
-    fn events(&self) -> Vec<Fact> {
-        let Some(events) = find(&self.0, "Events") else { return Vec::new() };
+    /// The rows of its events. A message of several lines goes on at the left.
+    fn events(&self) -> Vec<String> {
         let mut rows: Vec<String> = Vec::new();
-        for line in events.under.iter().filter(|line| !line.trim_start().starts_with("----")) {
-            let is_row = ["Normal", "Warning"].iter().any(|kind| line.trim_start().starts_with(kind));
+        let lines = find(&self.0, "Events").map(|events| events.under.as_slice()).unwrap_or_default();
+        for line in lines.iter().map(|line| line.trim()) {
+            let is_row = line.starts_with("Normal ") || line.starts_with("Warning ");
             match rows.last_mut() {
                 Some(row) if !is_row => {
                     row.push(' ');
-                    row.push_str(line.trim());
+                    row.push_str(line);
                 }
-                _ if is_row => rows.push(line.trim().to_string()),
+                _ if is_row => rows.push(line.to_string()),
                 _ => {}
             }
         }
-        rows.iter().filter_map(|row| kube::event_row(row)).collect()
+        rows
     }
 
     /// The object, where its kind is one of ours.
@@ -168,11 +164,6 @@ impl<'a> Description<'a> {
             }
             () => return None,
         };
-        let deleted = match self.value("Status").strip_prefix("Terminating") {
-            // `Terminating (lasts 5m)`: since when is not said.
-            Some(_) => find(&self.0, "Deletion Timestamp").and_then(|entry| time(entry.value)),
-            None => None,
-        };
         Some(Object {
             kind: kind.into(),
             namespace: short(self.value("Namespace")),
@@ -180,7 +171,6 @@ impl<'a> Description<'a> {
             labels: Some(self.labels()),
             annotations: self.annotations(kind == "Secret"),
             created: time(self.value("CreationTimestamp")),
-            deleted,
             owner: short(self.value("Controlled By")),
             body,
             ..Object::default()
@@ -325,28 +315,24 @@ impl<'a> Description<'a> {
     fn custom(&self) -> Option<Object> {
         let is_gateway =
             self.value("Kind") == "Gateway" && self.value("API Version").starts_with("gateway.networking.k8s.io/");
-        let mut value = serde_json::json!({
+        let mut whole = serde_json::json!({
             "apiVersion": self.value("API Version"),
             "kind": self.value("Kind"),
             "metadata": {"name": self.value("Name"), "namespace": self.value("Namespace")},
         });
         for (key, member) in [("Spec", "spec"), ("Status", "status")].into_iter().filter(|_| is_gateway) {
             let lines = find(&self.0, key).map(|entry| entry.under.as_slice()).unwrap_or_default();
-            value[member] = tree(lines, 0);
+            whole[member] = tree(lines, 0);
         }
-        let (mut object, _) = super::object(Field::from(&value), ("", ""))?;
+        let (mut object, _) = super::object(Field::from(&whole), ("", ""))?;
         if !is_gateway {
             object.body = Body::Other;
         }
         object.labels = Some(self.labels());
         object.annotations = self.annotations(false);
-        object.created = Field::from(&Value::from(value_of(under(&self.0, "Metadata"), "Creation Timestamp"))).time();
+        object.created = instant(value(&under(&self.0, "Metadata"), "Creation Timestamp"));
         Some(object)
     }
-}
-
-fn value_of<'a>(entries: Vec<Entry<'a>>, key: &str) -> &'a str {
-    value(&entries, key)
 }
 
 /// What stands behind the name.
@@ -454,4 +440,310 @@ fn time(text: &str) -> Option<Time> {
     let (hours, minutes): (u64, u64) = (offset.get(..2)?.parse().ok()?, offset.get(2..)?.parse().ok()?);
     let offset = std::time::Duration::from_secs(hours * 3_600 + minutes * 60);
     Some(if sign == "-" { at.plus(offset) } else { at.minus(offset) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POD: &str = "\
+Name:             cart-6d7f9b5c4-x2lqf
+Namespace:        shop
+Priority:         0
+Service Account:  cart
+Node:             worker-1/172.18.0.3
+Start Time:       Sat, 21 Nov 2026 10:00:00 +0100
+Labels:           app=cart
+                  topology.istio.io/network=net-west
+Annotations:      istio.io/rev: default
+                  prometheus.io/port: 15020
+Status:           Running
+IP:               10.10.1.7
+IPs:
+  IP:           10.10.1.7
+Controlled By:  ReplicaSet/cart-6d7f9b5c4
+Init Containers:
+  istio-init:
+    Container ID:  containerd://5d
+    Image:         docker.io/istio/proxyv2:1.27.1
+    Port:          <none>
+    Args:
+      istio-iptables
+      -p
+      15001
+    State:          Terminated
+      Reason:       Completed
+      Exit Code:    0
+      Started:      Sat, 21 Nov 2026 10:00:01 +0100
+      Finished:     Sat, 21 Nov 2026 10:00:02 +0100
+    Ready:          True
+    Restart Count:  0
+    Environment:    <none>
+    Mounts:         <none>
+Containers:
+  cart:
+    Container ID:   containerd://77
+    Image:          registry.example/cart:1.4
+    Ports:          8080/TCP, 9090/TCP
+    Host Ports:     0/TCP, 0/TCP
+    State:          Running
+      Started:      Sat, 21 Nov 2026 10:10:00 +0100
+    Last State:     Terminated
+      Reason:       Error
+      Exit Code:    1
+      Started:      Sat, 21 Nov 2026 10:00:03 +0100
+      Finished:     Sat, 21 Nov 2026 10:09:30 +0100
+    Ready:          False
+    Restart Count:  3
+    Environment:
+      ISTIO_META_CLUSTER_ID:  west
+      API_TOKEN:              sesame
+      POD_NAME:               cart-6d7f9b5c4-x2lqf (v1:metadata.name)
+      DSN:                    <set to the key 'dsn' in secret 'cart'>  Optional: false
+    Mounts:
+      /var/run/secrets/kubernetes.io/serviceaccount from kube-api-access-2 (ro)
+Conditions:
+  Type                        Status
+  PodReadyToStartContainers   True
+  Ready                       False
+Volumes:
+  kube-api-access-2:
+    Type:                    Projected (a volume that contains injected data from multiple sources)
+QoS Class:                   Burstable
+Node-Selectors:              <none>
+Events:
+  Type    Reason   Age   From     Message
+  ----    ------   ----  ----     -------
+  Normal  Pulled   12m   kubelet  Container image \"registry.example/cart:1.4\" already present on machine
+";
+
+    const SERVICE: &str = "\
+Name:                     istio-eastwestgateway
+Namespace:                istio-system
+Labels:                   app=istio-eastwestgateway
+                          topology.istio.io/network=net-west
+Annotations:              <none>
+Selector:                 app=istio-eastwestgateway,istio=eastwestgateway
+Type:                     LoadBalancer
+IP Family Policy:         SingleStack
+IP Families:              IPv4
+IP:                       10.96.10.4
+IPs:                      10.96.10.4
+LoadBalancer Ingress:     172.18.255.1 (VIP)
+Port:                     tls  15443/TCP
+TargetPort:               15443/TCP
+NodePort:                 tls  31116/TCP
+Endpoints:                10.10.1.9:15443
+Port:                     <unset>  80/TCP
+TargetPort:               http/TCP
+Session Affinity:         None
+External Traffic Policy:  Cluster
+Internal Traffic Policy:  Cluster
+Events:                   <none>
+
+
+Name:         istio-remote-secret-east
+Namespace:    istio-system
+Labels:       istio/multiCluster=true
+Annotations:  networking.istio.io/cluster: east
+
+Type:  Opaque
+
+Data
+====
+east:  2345 bytes
+
+
+Name:         istio-system
+Labels:       kubernetes.io/metadata.name=istio-system
+Annotations:  <none>
+Status:       Active
+
+No resource quota.
+
+No LimitRange resource.
+";
+
+    const GATEWAY: &str = "\
+Name:         eastwest
+Namespace:    istio-system
+Labels:       topology.istio.io/network=net-west
+Annotations:  <none>
+API Version:  gateway.networking.k8s.io/v1
+Kind:         Gateway
+Metadata:
+  Creation Timestamp:  2026-11-21T09:00:00Z
+  Generation:          1
+Spec:
+  Gateway Class Name:  istio-east-west
+  Listeners:
+    Allowed Routes:
+      Namespaces:
+        From:  Same
+    Name:      mesh
+    Port:      15008
+    Protocol:  HBONE
+    Tls:
+      Mode:  Terminate
+      Options:
+        gateway.istio.io/tls-terminate-mode:  ISTIO_MUTUAL
+    Allowed Routes:
+      Namespaces:
+        From:  Same
+    Name:      status
+    Port:      15021
+    Protocol:  TCP
+Status:
+  Addresses:
+    Type:   IPAddress
+    Value:  172.18.255.2
+  Conditions:
+    Last Transition Time:  2026-11-21T09:00:05Z
+    Message:               Resource accepted
+    Reason:                Accepted
+    Status:                True
+    Type:                  Accepted
+    Last Transition Time:  2026-11-21T09:00:09Z
+    Message:               Resource programmed, assigned to service(s) eastwest
+    Reason:                Programmed
+    Status:                True
+    Type:                  Programmed
+  Listeners:
+    Attached Routes:  0
+    Conditions:
+      Last Transition Time:  2026-11-21T09:00:05Z
+      Message:               No errors found
+      Reason:                Programmed
+      Status:                True
+      Type:                  Programmed
+    Name:                    mesh
+Events:                      <none>
+";
+
+    #[test]
+    fn a_pod_is_read_with_its_containers() {
+        let (objects, events) = read(POD).expect("a description");
+        let pod = &objects[0];
+        assert_eq!(
+            (pod.title(), &*pod.owner),
+            ("Pod shop/cart-6d7f9b5c4-x2lqf".to_string(), "ReplicaSet/cart-6d7f9b5c4")
+        );
+        assert_eq!(
+            (pod.label("topology.istio.io/network"), pod.annotation("prometheus.io/port")),
+            (Some("net-west"), Some("15020"))
+        );
+        assert_eq!(events.len(), 1);
+        let Body::Pod(pod) = &pod.body else { panic!("{pod:?}") };
+        assert_eq!((&*pod.node, pod.ready, pod.restarts, pod.host_network), ("worker-1", (0, 1), 3, false));
+        assert_eq!((pod.ips.as_slice(), &*pod.conditions[1].status), (["10.10.1.7".into()].as_slice(), "False"));
+        assert_eq!(pod.containers[0].args, ["istio-iptables".into(), "-p".into(), "15001".into()]);
+        let cart = &pod.containers[1];
+        assert_eq!((cart.ports.as_slice(), cart.ready), ([8080, 9090].as_slice(), Some(false)));
+        assert_eq!(cart.env, Map::from([("ISTIO_META_CLUSTER_ID".into(), "west".into())]));
+        let (reason, code, at) = cart.ended.clone().expect("an end");
+        assert_eq!(
+            (&*reason, code, at.map(|at| at.to_string())),
+            ("Error", 1, Some("2026-11-21T09:09:30.000Z".into()))
+        );
+    }
+
+    #[test]
+    fn services_secrets_and_namespaces_are_read_one_after_the_other() {
+        let objects = describe(SERVICE);
+        let titles: Vec<String> = objects.iter().map(Object::title).collect();
+        assert_eq!(
+            titles,
+            [
+                "Service istio-system/istio-eastwestgateway",
+                "Secret istio-system/istio-remote-secret-east",
+                "Namespace istio-system"
+            ]
+        );
+        let Body::Service(service) = &objects[0].body else { panic!("{objects:?}") };
+        assert_eq!((service.ingress.as_slice(), service.selector.len()), (["172.18.255.1".into()].as_slice(), 2));
+        let ports: Vec<_> =
+            service.ports.iter().map(|port| (&*port.name, port.port, &*port.target, port.node_port)).collect();
+        assert_eq!(ports, [("tls", 15443, "15443", 31116), ("", 80, "http", 0)]);
+        let Body::Secret(secret) = &objects[1].body else { panic!("{objects:?}") };
+        assert_eq!((secret.keys.as_slice(), secret.keys_count), (["east".into()].as_slice(), 1));
+        assert_eq!(objects[1].label("istio/multiCluster"), Some("true"));
+    }
+
+    #[test]
+    fn a_gateway_is_read_from_its_fields() {
+        let objects = describe(GATEWAY);
+        let Body::Gateway(gateway) = &objects[0].body else { panic!("{objects:?}") };
+        assert_eq!(
+            (&*gateway.class, gateway.addresses.as_slice()),
+            ("istio-east-west", ["172.18.255.2".into()].as_slice())
+        );
+        let listeners: Vec<_> = gateway.listeners.iter().map(|listener| (&*listener.name, listener.port)).collect();
+        assert_eq!(listeners, [("mesh", 15008), ("status", 15021)]);
+        assert_eq!(gateway.listeners[0].options.len(), 1);
+        assert_eq!(&*gateway.listeners[0].conditions[0].kind, "Programmed");
+        assert_eq!(gateway.conditions.len(), 2);
+        assert_eq!(objects[0].created.map(|at| at.to_string()).as_deref(), Some("2026-11-21T09:00:00.000Z"));
+    }
+
+    #[test]
+    fn a_node_and_endpoints_are_read() {
+        let text = "\
+Name:               worker-1
+Roles:              <none>
+Labels:             kubernetes.io/hostname=worker-1
+                    topology.kubernetes.io/region=eu
+CreationTimestamp:  Sat, 21 Nov 2026 08:00:00 +0000
+Conditions:
+  Type             Status  LastHeartbeatTime                 LastTransitionTime                Reason          Message
+  ----             ------  -----------------                 ------------------                ------          -------
+  Ready            False   Sat, 21 Nov 2026 10:00:00 +0000   Sat, 21 Nov 2026 09:30:00 +0000   KubeletNotReady network plugin is not ready
+Addresses:
+  InternalIP:  172.18.0.3
+  Hostname:    worker-1
+System Info:
+  Kernel Version:             6.8.0
+  Kubelet Version:            v1.33.1
+Events:              <none>
+
+Name:         istiod
+Namespace:    istio-system
+Labels:       app=istiod
+Annotations:  <none>
+Subsets:
+  Addresses:          10.10.0.5
+  NotReadyAddresses:  10.10.0.6,10.10.0.7
+  Ports:
+    Name       Port   Protocol
+    ----       ----   --------
+    https-dns  15012  TCP
+
+Events:  <none>
+";
+        let objects = describe(text);
+        let Body::Node(node) = &objects[0].body else { panic!("{objects:?}") };
+        assert_eq!((node.ready, &*node.kubelet, node.addresses.len()), (false, "v1.33.1", 2));
+        assert_eq!(node.conditions[0].at.map(|at| at.to_string()).as_deref(), Some("2026-11-21T09:30:00.000Z"));
+        let Body::Endpoints(endpoints) = &objects[1].body else { panic!("{objects:?}") };
+        let ready: Vec<_> = endpoints.addresses.iter().map(|address| (&*address.host, address.ready)).collect();
+        assert_eq!(ready, [("10.10.0.5", true), ("10.10.0.6", false), ("10.10.0.7", false)]);
+        assert_eq!(endpoints.ports, [("https-dns".into(), 15012)]);
+    }
+
+    #[test]
+    fn what_tells_of_a_failure_is_left_to_its_lines() {
+        let warned = POD.replace("  Normal  Pulled ", "  Warning  Unhealthy ");
+        assert!(read(&warned).is_none());
+        assert!(read(&POD.replace("Reason:       Error", "Reason:       OOMKilled")).is_none());
+        assert_eq!(describe(&warned).len(), 1);
+    }
+
+    #[test]
+    fn no_cut_description_panics() {
+        for text in [POD, SERVICE, GATEWAY] {
+            for cut in 0..text.len() {
+                describe(&text[..cut]);
+                describe(&text[cut..]);
+            }
+        }
+    }
 }
