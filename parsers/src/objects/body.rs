@@ -351,3 +351,145 @@ fn of_url(url: &str) -> (Option<u16>, Text) {
     let port = host.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
     (port, path.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::{object, yaml};
+
+    fn read(text: &str) -> Object {
+        let value = yaml::value(text).expect("valid YAML");
+        object(Field::from(&value), ("", "")).expect("an object").0
+    }
+
+    #[test]
+    fn a_gateway_has_its_listeners_with_their_conditions() {
+        let object = read(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata:\n  name: eastwest\n  namespace: istio-system\n  labels:\n    topology.istio.io/network: net-west\nspec:\n  gatewayClassName: istio-east-west\n  addresses:\n  - type: IPAddress\n    value: 172.18.0.9\n  listeners:\n  - allowedRoutes:\n      namespaces:\n        from: Same\n    name: mesh\n    port: 15008\n    protocol: HBONE\n    tls:\n      mode: Terminate\n      options:\n        gateway.istio.io/tls-terminate-mode: ISTIO_MUTUAL\nstatus:\n  addresses:\n  - type: IPAddress\n    value: 172.18.255.2\n  conditions:\n  - lastTransitionTime: \"2026-03-01T10:00:00Z\"\n    message: 'Assigned to service(s) eastwest, but failed to assign to all requested\n      addresses: address pending for hostname \"eastwest\"'\n    observedGeneration: 1\n    reason: AddressNotAssigned\n    status: \"False\"\n    type: Programmed\n  listeners:\n  - attachedRoutes: 0\n    conditions:\n    - lastTransitionTime: \"2026-03-01T10:00:00Z\"\n      message: No errors found\n      reason: Programmed\n      status: \"True\"\n      type: Programmed\n    name: mesh\n    supportedKinds: []\n",
+        );
+        assert_eq!(object.label("topology.istio.io/network"), Some("net-west"));
+        let Body::Gateway(gateway) = object.body else { panic!("{object:?}") };
+        assert_eq!((&*gateway.class, &*gateway.conditions[0].reason), ("istio-east-west", "AddressNotAssigned"));
+        assert!(gateway.conditions[0].message.contains("requested addresses: address pending"));
+        let mesh = &gateway.listeners[0];
+        assert_eq!(
+            (mesh.port, &*mesh.protocol, &*mesh.tls_mode, mesh.conditions.len()),
+            (15008, "HBONE", "Terminate", 1)
+        );
+        assert_eq!(
+            (gateway.spec_addresses, gateway.addresses),
+            (vec!["172.18.0.9".into()], vec!["172.18.255.2".into()])
+        );
+    }
+
+    #[test]
+    fn a_network_policy_says_what_it_limits() {
+        let policy = |text: &str| {
+            let text = format!(
+                "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: a, namespace: shop}}\nspec: {text}\n"
+            );
+            match read(&text).body {
+                Body::NetworkPolicy(policy) => policy,
+                other => panic!("{other:?}"),
+            }
+        };
+        let deny = policy("{podSelector: {}, policyTypes: [Ingress, Egress]}");
+        assert_eq!((deny.limits_ingress, deny.limits_egress, deny.ingress_ports.len()), (true, true, 0));
+        let open = policy(
+            "{podSelector: {matchLabels: {app: cart}}, ingress: [{}], egress: [{to: [{}], ports: [{port: 53, protocol: UDP}, {port: 15012}, {port: 8000, endPort: 9000}, {port: http}]}]}",
+        );
+        assert_eq!((open.limits_ingress, open.limits_egress), (true, true));
+        assert_eq!(open.ingress_ports, [Vec::<Text>::new()]);
+        assert_eq!(open.egress_ports, [["53/UDP", "15012", "8000-9000", "http"].map(Text::from).to_vec()]);
+        let some = policy(
+            "{podSelector: {matchExpressions: [{key: app, operator: In, values: [a, b]}, {key: tier, operator: Exists}]}}",
+        );
+        let selector = [("app", "In (a,b)"), ("tier", "Exists")].map(|(key, value)| (key.into(), value.into()));
+        assert_eq!(some.selector, Map::from(selector));
+        assert_eq!((some.limits_ingress, some.limits_egress), (true, false));
+    }
+
+    #[test]
+    fn endpoints_of_both_kinds_say_who_is_ready() {
+        let slice = read(
+            "addressType: IPv4\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: cart-x2lqf\n  namespace: shop\n  labels:\n    kubernetes.io/service-name: cart\nendpoints:\n- addresses:\n  - 10.1.0.4\n  conditions:\n    ready: true\n    serving: true\n    terminating: false\n  nodeName: worker-1\n  targetRef:\n    kind: Pod\n    name: cart-1\n    namespace: shop\n- addresses:\n  - 10.1.0.5\n  conditions:\n    ready: false\nports:\n- name: http\n  port: 8080\n  protocol: TCP\n",
+        );
+        let Body::Endpoints(slice) = slice.body else { panic!("{slice:?}") };
+        assert_eq!((&*slice.service, slice.ports.as_slice()), ("cart", [("http".into(), 8080)].as_slice()));
+        let ready: Vec<_> = slice.addresses.iter().map(|at| (&*at.host, at.ready, &*at.pod)).collect();
+        assert_eq!(ready, [("10.1.0.4", true, "cart-1"), ("10.1.0.5", false, "")]);
+
+        let endpoints = read(
+            "apiVersion: v1\nkind: Endpoints\nmetadata:\n  name: istiod\n  namespace: istio-system\nsubsets:\n- addresses:\n  - ip: 172.18.255.7\n  notReadyAddresses:\n  - ip: 10.1.0.9\n    nodeName: worker-2\n    targetRef:\n      kind: Pod\n      name: istiod-1\n  ports:\n  - name: tcp-istiod\n    port: 15012\n",
+        );
+        let Body::Endpoints(endpoints) = endpoints.body else { panic!("{endpoints:?}") };
+        let ready: Vec<_> = endpoints.addresses.iter().map(|at| (&*at.host, at.ready, &*at.pod)).collect();
+        assert_eq!(ready, [("172.18.255.7", true, ""), ("10.1.0.9", false, "istiod-1")]);
+    }
+
+    #[test]
+    fn workloads_count_what_they_want() {
+        let daemons = read(
+            "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: ztunnel, namespace: istio-system}\nspec:\n  selector: {matchLabels: {app: ztunnel}}\n  template:\n    metadata: {labels: {app: ztunnel}, annotations: {sidecar.istio.io/inject: \"false\"}}\n    spec:\n      serviceAccountName: ztunnel\n      containers:\n      - name: istio-proxy\n        env: [{name: CLUSTER_ID, value: west}, {name: NETWORK, value: net-west}]\nstatus: {desiredNumberScheduled: 3, numberReady: 2}\n",
+        );
+        let Body::Workload(daemons) = daemons.body else { panic!("{daemons:?}") };
+        assert_eq!((daemons.wanted, daemons.ready, &*daemons.service_account), (3, 2, "ztunnel"));
+        assert_eq!(
+            (daemons.containers[0].ready, daemons.containers[0].env.len(), daemons.pod_annotations.len()),
+            (None, 2, 1)
+        );
+        let deployment = read("apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: istiod}\nspec: {}\n");
+        assert!(matches!(deployment.body, Body::Workload(workload) if workload.wanted == 1 && workload.ready == 0));
+    }
+
+    #[test]
+    fn definitions_of_both_versions_name_what_is_served() {
+        let crd = |spec: &str| {
+            let text = format!(
+                "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {{name: a}}\nspec: {spec}\n"
+            );
+            match read(&text).body {
+                Body::Crd(crd) => crd.versions.iter().map(|version| version.to_string()).collect::<Vec<_>>(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(
+            crd("{group: g, names: {kind: K}, versions: [{name: v1, served: true}, {name: v1alpha1, served: false}]}"),
+            ["v1"]
+        );
+        assert_eq!(crd("{group: g, names: {kind: K}, version: v1beta1}"), ["v1beta1"]);
+    }
+
+    #[test]
+    fn a_webhook_says_whom_it_calls_and_whom_it_trusts() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let cert = rcgen::CertificateParams::new(vec!["istiod".to_string()]).expect("names").self_signed(&key);
+        let bundle = base64(cert.expect("a certificate").pem().as_bytes());
+        let object = read(&format!(
+            "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata:\n  name: istio-sidecar-injector\nwebhooks:\n- admissionReviewVersions: [v1]\n  clientConfig:\n    caBundle: {bundle}\n    url: https://172.18.255.1:15017/inject/cluster/west/net/net-west\n  failurePolicy: Fail\n  name: namespace.sidecar-injector.istio.io\n- clientConfig:\n    caBundle: Cg==\n    service: {{name: istiod, namespace: istio-system, path: /inject, port: 443}}\n  name: object.sidecar-injector.istio.io\n- clientConfig: {{service: {{name: istiod, namespace: istio-system}}}}\n  name: x\n"
+        ));
+        let Body::Webhooks(webhooks) = object.body else { panic!("{object:?}") };
+        let remote = &webhooks[0];
+        assert_eq!(
+            (remote.port, &*remote.path, &*remote.failure_policy),
+            (15017, "/inject/cluster/west/net/net-west", "Fail")
+        );
+        assert_eq!((remote.ca.len(), remote.has_ca), (1, true));
+        assert_eq!((&*webhooks[1].service, webhooks[1].ca.len(), webhooks[1].has_ca), ("istio-system/istiod", 0, true));
+        assert_eq!((webhooks[2].port, webhooks[2].has_ca), (443, false));
+    }
+
+    /// Standard base64.
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for chunk in bytes.chunks(3) {
+            let bits = chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+            for place in 0..4 {
+                let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize] as char;
+                text.push(if place <= chunk.len() { digit } else { '=' });
+            }
+        }
+        text
+    }
+}

@@ -193,3 +193,122 @@ fn authorization_policy(spec: Field<'_>) -> AuthorizationPolicy {
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::{object, yaml};
+
+    fn read(kind: &str, spec: &str) -> Body {
+        let (group, kind) = kind.split_once(' ').expect("group and kind");
+        let text = format!("apiVersion: {group}\nkind: {kind}\nmetadata:\n  name: a\n  namespace: shop\n{spec}");
+        let value = yaml::value(&text).expect("valid YAML");
+        object(Field::from(&value), ("", "")).expect("an object").0.body
+    }
+
+    #[test]
+    fn a_cross_network_gateway_is_read_in_every_version() {
+        for version in ["v1alpha3", "v1beta1", "v1"] {
+            let body = read(
+                &format!("networking.istio.io/{version} Gateway"),
+                "spec:\n  selector:\n    istio: eastwestgateway\n  servers:\n  - hosts:\n    - '*.local'\n    port:\n      name: tls\n      number: 15443\n      protocol: TLS\n    tls:\n      mode: AUTO_PASSTHROUGH\n",
+            );
+            let Body::IstioGateway(gateway) = body else { panic!("{body:?}") };
+            let server = &gateway.servers[0];
+            assert_eq!(
+                (server.port, &*server.tls_mode, server.hosts.as_slice()),
+                (15443, "AUTO_PASSTHROUGH", ["*.local".into()].as_slice())
+            );
+        }
+    }
+
+    #[test]
+    fn a_virtual_service_names_all_its_destinations() {
+        let body = read(
+            "networking.istio.io/v1 VirtualService",
+            "spec:\n  hosts: [cart]\n  gateways: [public, istio-system/edge, mesh]\n  http:\n  - match: [{uri: {prefix: /v2}}]\n    mirror: {host: shadow}\n    route:\n    - destination: {host: cart, subset: v2, port: {number: 80}}\n      weight: 10\n    - destination: {host: cart, subset: v1}\n      weight: 90\n  tls:\n  - match: [{port: 443, sniHosts: [x]}]\n    route: [{destination: {host: edge.example.org}}]\n",
+        );
+        let Body::VirtualService(service) = body else { panic!("{body:?}") };
+        assert_eq!(service.gateways, ["shop/public", "istio-system/edge", "mesh"].map(Text::from));
+        let hosts: Vec<_> = service.destinations.iter().map(|to| (&*to.host, &*to.subset, to.port)).collect();
+        assert_eq!(hosts, [("cart", "v2", 80), ("cart", "v1", 0), ("shadow", "", 0), ("edge.example.org", "", 0)]);
+        let Body::VirtualService(plain) = read("networking.istio.io/v1 VirtualService", "spec: {hosts: [x]}\n") else {
+            panic!()
+        };
+        assert_eq!(plain.gateways, ["mesh".into()]);
+    }
+
+    #[test]
+    fn a_route_says_the_same_as_a_virtual_service() {
+        let body = read(
+            "gateway.networking.k8s.io/v1 HTTPRoute",
+            "spec:\n  hostnames: [shop.example.org]\n  parentRefs:\n  - name: edge\n    namespace: istio-system\n  - group: \"\"\n    kind: Service\n    name: cart\n  rules:\n  - backendRefs:\n    - name: cart-v2\n      port: 80\n    - {name: cart, namespace: other, port: 80}\n    - {group: networking.istio.io, kind: Hostname, name: cart.mesh.internal, port: 80}\n",
+        );
+        let Body::VirtualService(route) = body else { panic!("{body:?}") };
+        assert_eq!(route.gateways, ["istio-system/edge", "mesh"].map(Text::from));
+        assert_eq!(route.hosts, ["shop.example.org", "cart"].map(Text::from));
+        let hosts: Vec<_> = route.destinations.iter().map(|to| &*to.host).collect();
+        assert_eq!(hosts, ["cart-v2", "cart.other.svc.cluster.local", "cart.mesh.internal"]);
+    }
+
+    #[test]
+    fn a_destination_rule_says_how_it_spreads_and_encrypts() {
+        let body = read(
+            "networking.istio.io/v1 DestinationRule",
+            "spec:\n  host: cart\n  subsets: [{name: v1, labels: {version: v1}}]\n  trafficPolicy:\n    tls: {mode: DISABLE}\n    outlierDetection: {consecutive5xxErrors: 5}\n    loadBalancer:\n      localityLbSetting:\n        enabled: false\n        failover: [{from: eu, to: us}]\n        failoverPriority: [topology.istio.io/network]\n",
+        );
+        let Body::DestinationRule(rule) = body else { panic!("{body:?}") };
+        assert_eq!((&*rule.tls_mode, rule.outlier_detection, rule.subsets.len()), ("DISABLE", true, 1));
+        let locality = rule.locality.expect("locality settings");
+        assert_eq!((locality.enabled, locality.distribute, locality.failover.len()), (false, false, 1));
+    }
+
+    #[test]
+    fn entries_and_groups_of_workloads_are_read() {
+        let body = read(
+            "networking.istio.io/v1 ServiceEntry",
+            "spec:\n  hosts: [db.example.org]\n  addresses: [10.9.9.9]\n  location: MESH_INTERNAL\n  resolution: STATIC\n  ports: [{number: 5432, name: tcp, protocol: TCP}]\n  endpoints: [{address: 172.18.0.9, network: net-east}]\nstatus:\n  addresses:\n  - {host: db.example.org, value: 240.240.0.1}\n",
+        );
+        let Body::ServiceEntry(entry) = body else { panic!("{body:?}") };
+        assert_eq!(entry.addresses, ["10.9.9.9", "240.240.0.1"].map(Text::from));
+        assert_eq!((entry.ports[0].0, &*entry.endpoints[0].1), (5432, "net-east"));
+        let body = read(
+            "networking.istio.io/v1 WorkloadGroup",
+            "spec:\n  metadata: {labels: {app: vm}}\n  template: {serviceAccount: vm, network: net-vm, ports: {http: 8080}}\n",
+        );
+        let Body::WorkloadEntry(group) = body else { panic!("{body:?}") };
+        assert_eq!((&*group.network, group.ports.get("http"), group.labels.len()), ("net-vm", Some(&8080), 1));
+    }
+
+    #[test]
+    fn policies_say_whom_they_select_and_name() {
+        let body = read(
+            "security.istio.io/v1 PeerAuthentication",
+            "spec: {mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}\n",
+        );
+        let Body::PeerAuthentication(peer) = body else { panic!("{body:?}") };
+        assert_eq!((&*peer.mode, peer.ports.get(&8080).map(|mode| &**mode)), ("STRICT", Some("DISABLE")));
+        let body = read(
+            "security.istio.io/v1 AuthorizationPolicy",
+            "spec:\n  selector: {matchLabels: {app: cart}}\n  targetRefs: [{kind: Gateway, group: gateway.networking.k8s.io, name: edge}]\n  rules:\n  - from: [{source: {principals: [cluster.local/ns/shop/sa/web], namespaces: [shop]}}]\n  - to: [{operation: {methods: [GET]}}]\n",
+        );
+        let Body::AuthorizationPolicy(policy) = body else { panic!("{body:?}") };
+        assert_eq!(
+            (&*policy.action, policy.rules, policy.targets.as_slice()),
+            ("", 2, ["Gateway/edge".into()].as_slice())
+        );
+        assert_eq!(policy.sources, ["cluster.local/ns/shop/sa/web", "shop"].map(Text::from));
+        let body = read(
+            "networking.istio.io/v1 Sidecar",
+            "spec: {workloadSelector: {labels: {app: cart}}, egress: [{hosts: ['./*', 'istio-system/*']}], outboundTrafficPolicy: {mode: REGISTRY_ONLY}}\n",
+        );
+        let Body::Sidecar(sidecar) = body else { panic!("{body:?}") };
+        assert_eq!((sidecar.egress_hosts.len(), &*sidecar.outbound_mode), (2, "REGISTRY_ONLY"));
+        let body = read(
+            "networking.istio.io/v1alpha3 EnvoyFilter",
+            "spec: {configPatches: [{applyTo: HTTP_FILTER, match: {}, patch: {operation: ADD}}, {applyTo: CLUSTER}]}\n",
+        );
+        assert_eq!(body, Body::EnvoyFilter(vec!["HTTP_FILTER".into(), "CLUSTER".into()]));
+        assert_eq!(read("telemetry.istio.io/v1 Telemetry", "spec: {}\n"), Body::Other);
+    }
+}
