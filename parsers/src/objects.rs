@@ -967,6 +967,17 @@ metadata:
     }
 
     #[test]
+    fn roots_of_the_mesh_are_read_with_its_configuration() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let cert = rcgen::CertificateParams::new(vec!["root".to_string()]).expect("names").self_signed(&key);
+        let mesh = serde_json::json!({"caCertificates": [{"pem": cert.expect("a certificate").pem()}]}).to_string();
+        let value = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio"}, "data": {"mesh": mesh}});
+        let read = document(&value.to_string());
+        let Body::ConfigMap(map) = &objects(&read)[0].body else { panic!("{read:?}") };
+        assert_eq!(map.mesh.as_ref().map(|mesh| mesh.ca_certificates.len()), Some(1));
+    }
+
+    #[test]
     fn what_is_no_object_is_not_claimed() {
         for text in [
             "",

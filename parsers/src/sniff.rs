@@ -16,7 +16,7 @@ pub enum Format {
     EnvoyDump,
     /// Another JSON document.
     Json(Json),
-    /// Kubernetes objects as YAML, or what istioctl prints of a ztunnel.
+    /// Kubernetes objects as YAML or as `kubectl describe` prints them, or what istioctl prints of a ztunnel.
     Yaml,
     /// Certificates: PEM, or what openssl says of them.
     Certificates,
@@ -65,7 +65,7 @@ pub fn format(head: &[u8], path: &str) -> Format {
         b'[' => array(text, path),
         // An empty list, as Go prints it.
         _ if text.trim_ascii_end() == b"null" => Format::Json(Json::Array),
-        _ if is_yaml(text) || dump::is_ztunnel_yaml(text) => Format::Yaml,
+        _ if is_yaml(text) || is_description(text) || dump::is_ztunnel_yaml(text) => Format::Yaml,
         _ if cert::is_certs(text) => Format::Certificates,
         _ => Format::Log,
     }
@@ -233,6 +233,7 @@ fn is_yaml(text: &[u8]) -> bool {
             || line.starts_with(b"#")
             || line.starts_with(b"---")
             || line.starts_with(b"kind:")
+            || line.starts_with(b"Warning: ")
             || line.starts_with(b"items:")
             || line.starts_with(b"metadata:")
             || line.starts_with(b"spec:")
@@ -244,13 +245,21 @@ fn is_yaml(text: &[u8]) -> bool {
     false
 }
 
+/// `kubectl describe` begins with the name, and goes on with the namespace or what stands in its place.
+fn is_description(text: &[u8]) -> bool {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let named = lines.next().is_some_and(|line| line.starts_with(b"Name:  "));
+    let second = lines.next().unwrap_or_default();
+    named && ["Namespace:", "Labels:", "Roles:"].iter().any(|key| second.starts_with(key.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn formats_are_told_by_their_begin() {
-        let cases: [(&[u8], Format); 27] = [
+        let cases: [(&[u8], Format); 30] = [
             (b"2026-11-21T03:38:13Z\tinfo\tx\n", Format::Log),
             (b"[2026-11-21T03:38:13Z] \"GET / HTTP/1.1\" 200\n", Format::Log),
             (b"{\"level\":\"info\",\"time\":\"2026-11-21T03:38:13Z\"}\n{\"level\":\"info\"}\n", Format::Log),
@@ -272,6 +281,9 @@ mod tests {
             (b"-----BEGIN CERTIFICATE-----\r\nMIIB\r\n", Format::Certificates),
             (b"Certificate:\n    Data:\n        Version: 3 (0x2)\n", Format::Certificates),
             (b"# saved\n---\napiVersion: v1\nkind: Secret\n", Format::Yaml),
+            (b"Warning: v1 Endpoints is deprecated in v1.33+\napiVersion: v1\nitems:\n", Format::Yaml),
+            (b"Name:         istio-system\nLabels:       <none>\n", Format::Yaml),
+            (b"Name: x\nLabels: y\n", Format::Log),
             (b"\x1f\x8b\x08\x00", Format::Gzip),
             (b"\x28\xb5\x2f\xfd\x00", Format::Zstd),
             (b"PK\x03\x04\x14", Format::Zip),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::cert;
 use crate::event::Text;
 use crate::state::object::{Map, MeshConfig};
 
@@ -12,7 +13,10 @@ pub fn mesh_config(mesh: &Value) -> MeshConfig {
     MeshConfig {
         trust_domain: text(field(mesh, "trustDomain")),
         trust_domain_aliases: list(field(mesh, "trustDomainAliases")).map(text).collect(),
-        ca_certificates: Vec::new(),
+        ca_certificates: list(field(mesh, "caCertificates"))
+            .filter_map(|authority| field(authority, "pem").as_str())
+            .flat_map(|pem| cert::parse(pem.as_bytes()))
+            .collect(),
         discovery_selectors: selectors().map(|selector| selector.to_string().into()).collect(),
         discovery_labels: selectors().map(match_labels).collect(),
         cluster_local_hosts: list(field(mesh, "serviceSettings"))
