@@ -16,6 +16,9 @@ pub(super) fn value(text: &str) -> Result<Value, usize> {
         max_nodes: NODES_MAX,
         max_events: NODES_MAX * 2,
         max_total_scalar_bytes: text.len().saturating_mul(2).max(1 << 20),
+        // Writers that name everything they repeat use many; what they may add up to is limited below.
+        max_aliases: text.len(),
+        enforce_alias_anchor_ratio: false,
     };
     let mut options = serde_saphyr::options! {
         budget: budget,
