@@ -51,16 +51,17 @@ pub(crate) fn is_report(head: &str) -> bool {
 
 /// Reads what is no JSON.
 fn text(bytes: &[u8], mut body: Body) -> Option<Result<Document, String>> {
-    let text = String::from_utf8_lossy(bytes);
-    let head = &text[..text.floor_char_boundary(sniff::HEAD_MAX)];
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(sniff::HEAD_MAX)]);
+    let head = &*head;
+    let whole = || String::from_utf8_lossy(bytes);
     match () {
         () if tools::version(head).is_some() => {
             tools::version(head).into_iter().for_each(|version| body.say(Said::Version(version.into())));
         }
         () if head.starts_with("clientVersion:") => tools::versions_yaml(bytes, &mut body),
-        () if tools::is_check(head) => tools::check(&text, &mut body),
-        () if admin::is_prometheus(head) && admin::is_of_istiod(&text) => {
-            let series = admin::series(&text);
+        () if tools::is_check(head) => tools::check(&whole(), &mut body),
+        () if admin::is_prometheus(head) && admin::is_of_istiod(&whole()) => {
+            let series = admin::series(&whole());
             if series.left_out > 0 {
                 body.lose(format!("{} more series were left out", series.left_out));
             }
@@ -613,5 +614,23 @@ mod tests {
         let text = r#"{"gateway":"{{- $containers := list }}","sidecar":"{{- define \"x\" }}","waypoint":"apiVersion: {{ .v }}"}"#;
         let names = ["gateway", "sidecar", "waypoint"].map(Text::from).to_vec();
         assert_eq!(said("inject.json", text), [("".into(), Said::Templates(names))]);
+    }
+
+    #[test]
+    fn metrics_of_an_istiod_are_its_own_and_others_are_not() {
+        let text = "# HELP pilot_info Pilot version and build information.\n# TYPE pilot_info gauge\n\
+                    pilot_info{version=\"1.27.3-8e5e-Clean\"} 1\n\
+                    # TYPE controller_sync_errors_total counter\ncontroller_sync_errors_total{cluster=\"west\"} 41\n\
+                    # TYPE istiod_managed_clusters gauge\nistiod_managed_clusters{cluster_type=\"remote\"} 0\n";
+        let read = said("bug-report/istio/istio-system/istiod-5d8f-abcde/metrics", text);
+        let [(istiod, Said::Metrics(stats))] = read.as_slice() else { panic!("{read:?}") };
+        assert_eq!(&**istiod, "istiod-5d8f-abcde");
+        assert!(stats.iter().any(|stat| &*stat.name == "controller_sync_errors_total" && stat.value == 41.0));
+        let of_envoy = "# TYPE envoy_cluster_upstream_cx_total counter\nenvoy_cluster_upstream_cx_total{} 1\n";
+        assert_eq!(read_as_istiods(of_envoy), None);
+    }
+
+    fn read_as_istiods(text: &str) -> Option<Result<Document, String>> {
+        super::read(text.as_bytes(), Found::default())
     }
 }

@@ -1,6 +1,6 @@
 //! What a file holds, told by its first bytes and its path.
 
-use crate::{cert, dump};
+use crate::{cert, debug, dump};
 
 /// How many bytes of a file's begin are looked at.
 pub const HEAD_MAX: usize = 64 << 10;
@@ -20,6 +20,8 @@ pub enum Format {
     Yaml,
     /// Certificates: PEM, or what openssl says of them.
     Certificates,
+    /// A report of a tool: its lines speak for themselves, and together they say more.
+    Report,
     /// gzip.
     Gzip,
     /// Zstandard.
@@ -66,6 +68,7 @@ pub fn format(head: &[u8], path: &str) -> Format {
         // An empty list, as Go prints it.
         _ if text.trim_ascii_end() == b"null" => Format::Json(Json::Array),
         _ if is_yaml(text) || is_description(text) || dump::is_ztunnel_yaml(text) => Format::Yaml,
+        _ if debug::is_report(&String::from_utf8_lossy(text)) => Format::Report,
         _ if cert::is_certs(text) => Format::Certificates,
         _ => Format::Log,
     }
@@ -129,6 +132,10 @@ fn object(text: &[u8], path: &str) -> Format {
     }
     if has("apiVersion") && has("kind") {
         return Format::Json(Json::Kubernetes);
+    }
+    // A message of `istioctl analyze -o json` has a level, too.
+    if has("code") && has("documentationUrl") {
+        return Format::Json(Json::Object);
     }
     // A record per line, or records printed over several lines: both are for the framer.
     let is_record = [

@@ -58,6 +58,7 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, 
         Format::ZtunnelDump | Format::EnvoyDump | Format::Yaml | Format::Json(_) | Format::Certificates => {
             documents::read(intake, found, &mut bytes)
         }
+        Format::Report => documents::report(intake, found, &mut bytes),
         Format::Log | Format::Empty => logs::read(intake, found, &mut bytes),
     }
 }

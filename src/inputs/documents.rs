@@ -50,6 +50,20 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) 
     logs::read(intake, found, &mut io::Cursor::new(whole).chain(rest))
 }
 
+/// Reads a report: whole for what its lines say together, then line by line for their words.
+pub(super) fn report(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) -> anyhow::Result<()> {
+    let mut whole = Vec::new();
+    let failed = bytes.take(intake.wanted.limits.document_bytes_max).read_to_end(&mut whole).err();
+    if let Some(Ok(document)) = document::read(&whole, document::Found { path: &found.path, command: "" }) {
+        take(intake, &found, document)?;
+    }
+    let rest: Box<dyn Read> = match failed {
+        Some(error) => Box::new(Broken(Some(error))),
+        None => Box::new(bytes),
+    };
+    logs::read(intake, found, &mut io::Cursor::new(whole).chain(rest))
+}
+
 /// Takes what a document said.
 fn take(intake: &mut Intake<'_>, found: &Found, document: Document) -> anyhow::Result<()> {
     for loss in document.losses {
