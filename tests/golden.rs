@@ -28,10 +28,7 @@ fn each_sample_says_what_its_golden_files_say() {
             if !path.exists() && !updating && !STRICT {
                 continue;
             }
-            let same = panic::catch_unwind(AssertUnwindSafe(|| expect_file![path].assert_eq(&said)));
-            if same.is_err() {
-                differ.push(format!("samples/{}/{file}", sample.name));
-            }
+            differ.extend(difference(sample, file, &said));
         }
     }
     fail_if_any("these differ; UPDATE_EXPECT=1 writes them, then read the diff", &differ);
@@ -59,6 +56,86 @@ fn each_sample_names_its_hits_and_not_its_near_misses() {
         }
     }
     fail_if_any("what samples prove", &broken);
+}
+
+/// What a command says of a sample's state, as NDJSON: each check that failed or warned as `(outcome, cause)`, and the
+/// first cause that was found.
+fn told_of_state(sample: &Sample, args: &[&str]) -> (Vec<(String, String)>, Option<String>) {
+    let run = sample.run(args);
+    let said = String::from_utf8_lossy(&run.stdout);
+    let records: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or("").to_string();
+    let of_type = |kind: &str| records.iter().filter(|record| record["type"] == kind).collect::<Vec<_>>();
+    let findings: BTreeMap<String, String> =
+        of_type("finding").iter().map(|record| (text(record, "id"), text(record, "cause"))).collect();
+    let checks = of_type("check").into_iter().filter(|record| ["fail", "warn"].contains(&&*text(record, "outcome")));
+    let checks = checks.map(|record| {
+        let cause = findings.get(&text(record, "finding")).cloned().unwrap_or_else(|| text(record, "check"));
+        (text(record, "outcome"), cause)
+    });
+    (checks.collect(), of_type("finding").first().map(|record| text(record, "cause")))
+}
+
+/// What is wrong with what `meshwhy check` and `meshwhy trace` say of each sample of state.
+fn broken_state_samples() -> Vec<String> {
+    let samples: Vec<Sample> = readable_samples().into_iter().filter(|sample| sample.check.is_some()).collect();
+    let broken = each(&samples, |sample| {
+        let mut broken = Vec::new();
+        let wanted: BTreeSet<&str> = sample.check.iter().flatten().map(String::as_str).collect();
+        let (told, _) = told_of_state(sample, &["check", "--output", "ndjson", "input"]);
+        let failed: BTreeSet<&str> =
+            told.iter().filter(|(outcome, _)| outcome == "fail").map(|(_, cause)| cause.as_str()).collect();
+        // A healthy mesh is not warned of either.
+        if failed != wanted || wanted.is_empty() && !told.is_empty() {
+            broken.push(format!("{}: check must name {wanted:?} and says {told:?}", sample.name));
+        }
+        for trace in &sample.traces {
+            let args = ["trace", &trace.from, &trace.to, "--output", "ndjson", "input"];
+            let (_, cause) = told_of_state(sample, &args);
+            let cause = cause.unwrap_or_default();
+            if cause != trace.stopped_by {
+                let call = format!("{} -> {}", trace.from, trace.to);
+                broken.push(format!("{}: {call} must name {:?} and names {cause:?}", sample.name, trace.stopped_by));
+            }
+        }
+        broken
+    });
+    broken.concat()
+}
+
+/// Told and not demanded while the checks are few: `MESHWHY_STATE_STRICT=1` demands it.
+#[test]
+fn state_samples_are_checked_and_traced_as_they_say() {
+    let broken = broken_state_samples();
+    if std::env::var_os("MESHWHY_STATE_STRICT").is_some() {
+        fail_if_any("check and trace of saved state", &broken);
+    } else if !broken.is_empty() {
+        eprintln!("check and trace of saved state:\n  {}", broken.join("\n  "));
+    }
+}
+
+/// `expected.check.txt` and `expected.trace.txt`, of the samples that have them.
+#[test]
+fn each_state_sample_says_what_its_golden_files_say() {
+    let mut differ = Vec::new();
+    for sample in readable_samples().iter().filter(|sample| sample.check.is_some()) {
+        if sample.dir().join("expected.check.txt").exists() {
+            let said = output(sample, &["check", "input"]);
+            differ.extend(difference(sample, "expected.check.txt", &said));
+        }
+        if sample.dir().join("expected.trace.txt").exists() {
+            let traces = sample.traces.iter().map(|trace| output(sample, &["trace", &trace.from, &trace.to, "input"]));
+            differ.extend(difference(sample, "expected.trace.txt", &traces.collect::<Vec<_>>().join("\n")));
+        }
+    }
+    fail_if_any("these differ; UPDATE_EXPECT=1 writes them, then read the diff", &differ);
+}
+
+/// Compares with a golden file, or writes it.
+fn difference(sample: &Sample, file: &str, said: &str) -> Option<String> {
+    let path = sample.dir().join(file);
+    let same = panic::catch_unwind(AssertUnwindSafe(|| expect_file![path].assert_eq(said)));
+    same.is_err().then(|| format!("samples/{}/{file}", sample.name))
 }
 
 #[test]

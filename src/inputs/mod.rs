@@ -253,7 +253,9 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         let origin = origins.get(said.stream as usize)?.clone()?;
         Some(document(origin, said))
     });
-    let (documents, mut dated): (Vec<Event>, Vec<Event>) = said.partition(Event::is_document);
+    let (mut documents, mut dated): (Vec<Event>, Vec<Event>) = said.partition(Event::is_document);
+    // Whichever file was named first; what one file says keeps its order.
+    documents.sort_by(|one, other| one.origin.cmp(&other.origin));
     dated.sort_by_key(|event| Reverse(event.at));
     let sources = intake.crew.sources().into_iter().map(|(stream, named)| {
         let cluster = if named.cluster.is_empty() { &clusters[stream as usize] } else { &named.cluster };
