@@ -3,7 +3,11 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod environment;
+pub mod locality;
+pub mod modes;
 pub mod pods;
+pub mod services;
+pub mod stale;
 
 #[cfg(test)]
 pub mod testing;
@@ -15,7 +19,8 @@ use crate::engine::check::Check;
 use crate::engine::mesh::Doc;
 
 /// All checks.
-pub static ALL: &[&Check] = &[&environment::CHECK, &pods::CHECK];
+pub static ALL: &[&Check] =
+    &[&environment::CHECK, &pods::CHECK, &services::CHECK, &locality::CHECK, &stale::CHECK, &modes::CHECK];
 
 /// Adds what an object shows as evidence: the whole row of a table, else the field and its value.
 fn shown(verdict: Verdict, object: &Doc<Object>, quote: &str, shows: &str) -> Verdict {

@@ -69,6 +69,8 @@ pub struct Mesh {
     identities: OnceCell<Identities>,
     /// By cluster: the addresses of all that lives in it.
     living: OnceCell<BTreeMap<Text, BTreeSet<Text>>>,
+    /// The names of clusters by their IDs.
+    ids: OnceCell<BTreeMap<Text, Text>>,
 }
 
 impl Mesh {
@@ -128,6 +130,7 @@ impl Mesh {
         self.held = self.held + after - before;
         self.identities.take();
         self.living.take();
+        self.ids.take();
         is_kept_here
     }
 
@@ -137,7 +140,7 @@ impl Mesh {
     }
 
     /// The clusters of which any state is known, by name.
-    pub fn clusters(&self) -> impl Iterator<Item = &Cluster> + Clone {
+    pub fn clusters(&self) -> impl DoubleEndedIterator<Item = &Cluster> + Clone {
         self.clusters.values()
     }
 
@@ -151,7 +154,11 @@ impl Mesh {
         if id.is_empty() {
             return None;
         }
-        self.clusters().find(|cluster| cluster.id() == Some(id)).or_else(|| self.cluster(id))
+        let ids = self.ids.get_or_init(|| {
+            let known = self.clusters().rev().filter_map(|cluster| Some((cluster.id()?.into(), cluster.name.clone())));
+            known.collect()
+        });
+        ids.get(id).and_then(|name| self.cluster(name)).or_else(|| self.cluster(id))
     }
 
     /// Whether any state is known.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use meshwhy_parsers::event::{Event, Text};
+use meshwhy_parsers::event::{Addr, Event, Text};
 use meshwhy_parsers::state::ZtunnelDump;
 use meshwhy_parsers::state::istiod::{Said, Shard};
 use meshwhy_parsers::state::object::Body;
-use meshwhy_parsers::state::proxy::{ProxyEndpoint, ToldBy};
+use meshwhy_parsers::state::proxy::{EndpointWorkload, ProxyEndpoint, ToldBy};
 
 use super::identity::What;
 use super::{Cluster, Mesh, Proxy, is_assigned};
@@ -218,12 +218,51 @@ impl Mesh {
         host: &str,
         port: u16,
     ) -> Option<Vec<Endpoint<'m>>> {
+        let mut held = self.held_of(cluster, proxy, |of| is_of(of, host, port))?;
+        Some(held.remove(host).unwrap_or_default())
+    }
+
+    /// The endpoints a proxy holds, by the host name of their service: those of subsets only where there is no whole.
+    pub fn held_by_host<'m>(
+        &'m self,
+        cluster: &'m Cluster,
+        proxy: &'m Proxy,
+    ) -> Option<BTreeMap<String, Vec<Endpoint<'m>>>> {
+        self.held_of(cluster, proxy, |of| of.starts_with("outbound|"))
+    }
+
+    fn held_of<'m>(
+        &'m self,
+        cluster: &'m Cluster,
+        proxy: &'m Proxy,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Option<BTreeMap<String, Vec<Endpoint<'m>>>> {
         let caller = Caller::with(cluster, proxy);
         let held = proxy.endpoints()?;
-        let of_service = held.iter().filter(|(_, endpoint)| is_of(&endpoint.cluster, host, port));
-        let whole = of_service.clone().any(|(_, endpoint)| subset(&endpoint.cluster).is_empty());
-        let of_service = of_service.filter(|(_, endpoint)| !whole || subset(&endpoint.cluster).is_empty());
-        Some(of_service.map(|(event, endpoint)| self.endpoint(caller, proxy, event, endpoint)).collect())
+        let held: Vec<_> = held.iter().filter(|(_, endpoint)| wanted(&endpoint.cluster)).collect();
+        // `/clusters` shows health and counters, a config dump the workload: what one leaves out the other says.
+        let dumps = proxy.documents().filter(|document| document.told_by == ToldBy::Proxy);
+        let said = dumps.filter_map(|document| document.endpoints.as_ref()).flatten();
+        let said = said.filter(|endpoint| endpoint.workload.is_some() && wanted(&endpoint.cluster));
+        let said: BTreeMap<(&str, &Addr), &ProxyEndpoint> =
+            said.map(|endpoint| ((&*endpoint.cluster, &endpoint.addr), endpoint)).collect();
+        let whole: BTreeSet<&str> = held
+            .iter()
+            .filter(|(_, endpoint)| subset(&endpoint.cluster).is_empty())
+            .map(|(_, endpoint)| host_of(&endpoint.cluster))
+            .collect();
+        let mut by_host: BTreeMap<String, Vec<Endpoint<'m>>> = BTreeMap::new();
+        for (event, endpoint) in &held {
+            let host = host_of(&endpoint.cluster);
+            if !subset(&endpoint.cluster).is_empty() && whole.contains(host) {
+                continue;
+            }
+            let of = endpoint.workload.as_ref().or_else(|| {
+                said.get(&(&*endpoint.cluster, &endpoint.addr)).and_then(|endpoint| endpoint.workload.as_ref())
+            });
+            by_host.entry(host.to_string()).or_default().push(self.endpoint(caller, event, endpoint, of));
+        }
+        Some(by_host)
     }
 
     /// The endpoints that istiod would send a proxy. `None` where nothing shows them.
@@ -238,24 +277,16 @@ impl Mesh {
         let (event, endpoints) = proxy.pushed_endpoints()?;
         let of_service = endpoints.iter().filter(|endpoint| is_of(&endpoint.cluster, host, port));
         let of_service = of_service.filter(|endpoint| subset(&endpoint.cluster).is_empty());
-        Some(of_service.map(|endpoint| self.endpoint(caller, proxy, event, endpoint)).collect())
+        Some(of_service.map(|endpoint| self.endpoint(caller, event, endpoint, endpoint.workload.as_ref())).collect())
     }
 
     fn endpoint<'m>(
         &'m self,
         caller: Caller<'m>,
-        proxy: &'m Proxy,
         event: &'m Arc<Event>,
         endpoint: &ProxyEndpoint,
+        workload: Option<&EndpointWorkload>,
     ) -> Endpoint<'m> {
-        // `/clusters` shows health and counters, a config dump the workload: what one leaves out the other says.
-        let workload = endpoint.workload.as_ref().or_else(|| {
-            let dumps = proxy.documents().filter(|document| document.told_by == ToldBy::Proxy);
-            let mut endpoints = dumps.filter_map(|document| document.endpoints.as_ref()).flatten();
-            let same = endpoints
-                .find(|of| of.workload.is_some() && of.cluster == endpoint.cluster && of.addr == endpoint.addr);
-            same.and_then(|of| of.workload.as_ref())
-        });
         let of = workload.map_or("", |workload| &workload.cluster);
         let namespace = workload.map_or("", |workload| &*workload.namespace);
         let is_down = ["UNHEALTHY", "DRAINING", "TIMEOUT"].contains(&&*endpoint.health);
@@ -336,6 +367,11 @@ fn is_of(cluster: &str, host: &str, port: u16) -> bool {
     direction == Some("outbound")
         && of_host == Some(host)
         && (port == 0 || of_port.and_then(|of| of.parse().ok()) == Some(port))
+}
+
+/// The host of a proxy's cluster.
+fn host_of(cluster: &str) -> &str {
+    cluster.rsplit('|').next().unwrap_or("")
 }
 
 /// The subset of a proxy's cluster; empty for the whole service.
