@@ -1,6 +1,8 @@
 //! What a file holds, told by its first bytes and its path.
 
-use crate::{cert, debug, dump};
+use std::borrow::Cow;
+
+use crate::{admin, cert, debug, dump};
 
 /// How many bytes of a file's begin are looked at.
 pub const HEAD_MAX: usize = 64 << 10;
@@ -20,6 +22,8 @@ pub enum Format {
     Yaml,
     /// Certificates: PEM, or what openssl says of them.
     Certificates,
+    /// Another document that [`crate::document::read`] may know: what an Envoy says about itself, metrics.
+    Document,
     /// A report of a tool: its lines speak for themselves, and together they say more.
     Report,
     /// gzip.
@@ -70,8 +74,16 @@ pub fn format(head: &[u8], path: &str) -> Format {
         _ if is_yaml(text) || is_description(text) || dump::is_ztunnel_yaml(text) => Format::Yaml,
         _ if debug::is_report(&String::from_utf8_lossy(text)) => Format::Report,
         _ if cert::is_certs(text) => Format::Certificates,
+        _ if admin::is_text(&whole_lines(head)) || debug::is_text(&whole_lines(head)) => Format::Document,
         _ => Format::Log,
     }
+}
+
+/// The lines of a begin, without the last one where the begin ends within it.
+pub(crate) fn whole_lines(bytes: &[u8]) -> Cow<'_, str> {
+    let head = &bytes[..bytes.len().min(HEAD_MAX)];
+    let end = if head.len() < HEAD_MAX { None } else { memchr::memrchr(b'\n', head) };
+    String::from_utf8_lossy(&head[..end.unwrap_or(head.len())])
 }
 
 fn by_magic(head: &[u8]) -> Option<Format> {
@@ -106,8 +118,12 @@ fn object(text: &[u8], path: &str) -> Format {
     let line_end = memchr::memchr(b'\n', text).unwrap_or(text.len());
     let keys = top_keys(text);
     let has = |key: &str| keys.iter().any(|(known, _)| known == key);
-    if has("configs") && is_envoy_dump(&keys) {
+    if has("configs") && is_envoy_dump(&keys, text) {
         return Format::EnvoyDump;
+    }
+    let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
+    if is_envoy(&names, text) {
+        return Format::Document;
     }
     // ztunnel prints its keys sorted, and `certificates` may fill all that we look at.
     let first = keys.first().map(|(key, _)| key.as_str());
@@ -168,6 +184,7 @@ fn array(text: &[u8], path: &str) -> Format {
         Some(b'{') => match object(inner, path) {
             Format::Log => Format::Log,
             Format::Json(Json::Kubernetes) => Format::Json(Json::Kubernetes),
+            Format::Document => Format::Document,
             _ => Format::Json(Json::Array),
         },
         // `[2026-11-21T...] "GET ...` and `[pod/...` begin with a bracket, too.
@@ -176,9 +193,87 @@ fn array(text: &[u8], path: &str) -> Format {
     }
 }
 
-/// Envoy's dump is a list of typed parts; istiod's debug answers may have the same key.
-fn is_envoy_dump(keys: &[(String, bool)]) -> bool {
-    keys.iter().any(|(key, typed)| key == "configs" && *typed)
+/// Envoy's dump is a list of typed parts; istiod's debug answers may have the same key. The type need not come first.
+fn is_envoy_dump(keys: &[(String, bool)], text: &[u8]) -> bool {
+    let has = |word: &[u8]| memchr::memmem::find(text, word).is_some();
+    keys.iter().any(|(key, typed)| key == "configs" && *typed) || has(b"\"type.googleapis.com/envoy.")
+}
+
+/// Whether an object with these keys is what an Envoy says about itself, or a resource that istioctl lists.
+fn is_envoy(keys: &[&str], text: &[u8]) -> bool {
+    let has = |names: &[&str]| names.iter().any(|name| keys.contains(name));
+    let says = |words: &[&str]| words.iter().any(|word| memchr::memmem::find(text, word.as_bytes()).is_some());
+    const ANSWERS: [&str; 9] = [
+        "cluster_statuses",
+        "clusterStatuses",
+        "listener_statuses",
+        "listenerStatuses",
+        "dynamic_active_secrets",
+        "dynamicActiveSecrets",
+        "dynamic_warming_secrets",
+        "dynamicWarmingSecrets",
+        "hot_restart_version",
+    ];
+    const RESOURCES: [&str; 26] = [
+        "addedViaApi",
+        "added_via_api",
+        "circuitBreakers",
+        "circuit_breakers",
+        "commonLbConfig",
+        "common_lb_config",
+        "connectTimeout",
+        "connect_timeout",
+        "edsClusterConfig",
+        "eds_cluster_config",
+        "filterChains",
+        "filter_chains",
+        "hostStatuses",
+        "host_statuses",
+        "lbPolicy",
+        "lb_policy",
+        "listenerFilters",
+        "listener_filters",
+        "transportSocket",
+        "transport_socket",
+        "transportSocketMatches",
+        "transport_socket_matches",
+        "validateClusters",
+        "validate_clusters",
+        "virtualHosts",
+        "virtual_hosts",
+    ];
+    let only = |names: &[&str]| keys.iter().all(|key| names.contains(key));
+    has(&ANSWERS)
+        // A resource's name may come behind much else; what nobody else calls so is enough.
+        || has(&RESOURCES)
+        || (has(&["clusterName", "cluster_name"]) && has(&["endpoints"]))
+        || (has(&["bootstrap"]) && only(&["@type", "bootstrap", "lastUpdated", "last_updated"]))
+        // ztunnel's dump may begin with its certificates; Envoy's answer has nothing else.
+        || (only(&["certificates"]) && says(&["\"ca_cert\"", "\"cert_chain\"", "\"caCert\""]))
+        || (only(&["stats"]) && says(&["\"cluster_manager.", "\"cluster.", "\"listener_manager."]))
+}
+
+/// Whether text is YAML of what an Envoy says about itself, as istioctl prints it.
+pub(crate) fn is_envoy_yaml(text: &str) -> bool {
+    let mut keys = Vec::new();
+    let mut indent = "";
+    for line in text.lines().filter(|line| !line.is_empty() && *line != "---" && !line.starts_with('#')) {
+        let is_first_item = line.starts_with("- ") && keys.is_empty();
+        if is_first_item {
+            indent = "  ";
+        }
+        let Some(rest) = line.strip_prefix(if is_first_item { "- " } else { indent }) else { break };
+        if rest.starts_with([' ', '-']) {
+            continue;
+        }
+        let Some((key, _)) = rest.split_once(':') else { return false };
+        if key.contains(char::is_whitespace) {
+            return false;
+        }
+        keys.push(key.trim_matches(['\'', '"']));
+    }
+    let is_dump = keys.first() == Some(&"configs") && text.contains("type.googleapis.com/envoy.");
+    !keys.is_empty() && (is_dump || is_envoy(&keys, b""))
 }
 
 /// The keys of an object as far as they are seen, and whether an array of `@type` objects follows.

@@ -55,9 +55,12 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, 
             intake.lose(format!("{} is empty", found.name));
             logs::read(intake, found, &mut bytes)
         }
-        Format::ZtunnelDump | Format::EnvoyDump | Format::Yaml | Format::Json(_) | Format::Certificates => {
-            documents::read(intake, found, &mut bytes)
-        }
+        Format::ZtunnelDump
+        | Format::EnvoyDump
+        | Format::Yaml
+        | Format::Json(_)
+        | Format::Certificates
+        | Format::Document => documents::read(intake, found, &mut bytes),
         Format::Report => documents::report(intake, found, &mut bytes),
         Format::Log | Format::Empty => logs::read(intake, found, &mut bytes),
     }

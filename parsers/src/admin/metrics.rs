@@ -177,10 +177,13 @@ pub fn series(text: &str) -> Series {
     series
 }
 
+/// Names and values of a series.
+type Labels<'a> = Vec<(&'a str, Cow<'a, str>)>;
+
 /// A line of Prometheus text.
 struct Sample<'a> {
     name: &'a str,
-    labels: Vec<(&'a str, Cow<'a, str>)>,
+    labels: Labels<'a>,
     value: f64,
 }
 
@@ -232,7 +235,7 @@ fn sample(line: &str) -> Option<Sample<'_>> {
 }
 
 /// Labels behind their `{`, and what follows the `}`.
-fn labels(mut rest: &str) -> Option<(Vec<(&str, Cow<'_, str>)>, &str)> {
+fn labels(mut rest: &str) -> Option<(Labels<'_>, &str)> {
     let mut labels = Vec::new();
     loop {
         if let Some(rest) = rest.strip_prefix('}') {

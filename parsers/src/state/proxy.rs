@@ -29,6 +29,8 @@ pub struct ProxyState {
     pub stats: Vec<Stat>,
     /// Resources the proxy rejected.
     pub rejected: Vec<Rejected>,
+    /// Whether a part of the document was lost: what is not in it may still be there.
+    pub is_cut: bool,
 }
 
 /// Who says what a proxy's configuration is.
@@ -79,7 +81,7 @@ pub struct ProxyNode {
 pub struct ProxyCluster {
     /// `outbound|5000|v1|helloworld.sample.svc.cluster.local`.
     pub name: Text,
-    /// `EDS`, `STRICT_DNS`, `ORIGINAL_DST`, ...
+    /// `EDS`, `STRICT_DNS`, `ORIGINAL_DST`, ...; empty where only the name is known (`/clusters`), and nothing below.
     pub kind: Text,
     /// Names its certificate check accepts.
     pub sans: Vec<Text>,
@@ -89,6 +91,8 @@ pub struct ProxyCluster {
     pub locality_lb: bool,
     /// Whether outlier detection is set.
     pub outlier_detection: bool,
+    /// Whether it is not in use yet, since its endpoints or certificates have not come.
+    pub warming: bool,
 }
 
 /// An endpoint of a proxy's cluster.
@@ -136,6 +140,8 @@ pub struct ProxyListener {
     pub sni: Vec<Text>,
     /// Clusters its TCP chains lead to.
     pub clusters: Vec<Text>,
+    /// Whether it does not listen yet, since its routes or certificates have not come.
+    pub warming: bool,
 }
 
 /// A virtual host of a proxy's routes.
