@@ -42,7 +42,6 @@ Exit codes:
 Examples:
   meshwhy replay bug-report.tar.gz
   meshwhy check state/
-  meshwhy trace sleep.sample helloworld.sample:5000 state/
   meshwhy replay --cluster east=logs/east --cluster west=logs/west logs
   kubectl logs -n istio-system deploy/istiod | meshwhy replay -
   meshwhy explain remote-secret-missing
@@ -124,7 +123,7 @@ struct Check {
 
 /// Walk one call hop by hop through saved state, and name what breaks it.
 #[derive(Args)]
-#[command(after_long_help = TRACE_HELP)]
+#[command(after_long_help = TRACE_HELP, hide = true)]
 struct Trace {
     /// The caller: a pod or a workload, `[CLUSTER/]NAME[.NAMESPACE]`.
     from: String,

@@ -287,3 +287,37 @@ fn summary(sample: &Sample) -> (Vec<String>, Vec<String>) {
     };
     (list("causes"), list("notes"))
 }
+
+/// Causes that `meshwhy check` decides from state alone.
+const CHECKED: [&str; 9] = [
+    "ca-cert-expired",
+    "dataplane-mode-mismatch",
+    "discovery-selectors",
+    "eastwest-gateway-down",
+    "eastwest-gateway-misconfigured",
+    "eastwest-gateway-no-address",
+    "istiod-env-incompatible",
+    "root-of-trust-mismatch",
+    "stale-endpoint",
+];
+
+#[test]
+fn a_check_names_what_a_sample_of_state_shows_and_nothing_else() {
+    let samples: Vec<Sample> = readable_samples().into_iter().filter(|sample| sample.check.is_some()).collect();
+    assert!(samples.len() > 40, "samples of state are read");
+    let broken = each(&samples, |sample| {
+        let run = sample.run(&["check", "--output", "ndjson", "input"]);
+        let said = String::from_utf8_lossy(&run.stdout).into_owned();
+        let summary: Value = serde_json::from_str(said.lines().last().unwrap_or("")).expect("a summary");
+        let named: Vec<&str> = summary["causes"].as_array().expect("causes").iter().filter_map(Value::as_str).collect();
+        let wanted: Vec<&str> = sample.check.iter().flatten().map(String::as_str).collect();
+        let is_call = sample.traces.iter().all(|trace| {
+            meshwhy::trace::From::parse(&trace.from).is_some() && meshwhy::trace::To::parse(&trace.to).is_some()
+        });
+        assert!(is_call, "{}: a call it names cannot be read", sample.name);
+        let missed = wanted.iter().any(|slug| CHECKED.contains(slug) && !named.contains(slug));
+        let blamed = named.iter().any(|slug| !wanted.contains(slug));
+        (missed || blamed).then(|| format!("{}: must name {wanted:?} and names {named:?}", sample.name))
+    });
+    fail_if_any("checks of saved state", &broken.into_iter().flatten().collect::<Vec<_>>());
+}

@@ -34,7 +34,6 @@ pub static CAUSE: Cause = Cause {
         Rule::Mesh(|view| tables::failed_check(view, "gateway)")),
         Rule::after(Kind::Connection, 5, connection),
         Rule::on(Kind::Request, request),
-        Rule::Mesh(pods),
         Rule::Mesh(probes),
     ],
 };
@@ -66,61 +65,22 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     )
 }
 
-/// Fills the slots for a gateway known by a table; the addresses of the cluster's gateways tie it to calls that fail there.
-fn listed(view: &View<'_>, verdict: Verdict, cluster: &str, name: &str) -> Verdict {
-    let gateways = saved::gateways(view);
-    let addresses =
-        gateways.iter().filter(|gateway| gateway.cluster() == cluster).filter_map(|gateway| gateway.address());
-    addresses
-        .fold(verdict, |verdict, address| verdict.token(address))
+/// What is broken where state shows it: the gateway of a cluster.
+pub fn subject(cluster: &str) -> String {
+    format!("{cluster} gateway")
+}
+
+/// Fills the slots for a gateway that state shows not to serve.
+pub fn listed(verdict: Verdict, cluster: &str, name: &str, why: &str, (host, port): (&str, u16)) -> Verdict {
+    verdict
         .says("the east-west gateway {name} of {network} is not serving: {why}")
         .slot("network", cluster)
         .slot("name", name)
         .slot("addr", name)
-        .slot("host", name)
-        .slot("port", 15443)
+        .slot("host", host)
+        .slot("port", port)
+        .slot("why", why)
         .token(name)
-}
-
-/// Gateway pods that are not ready, a Deployment without ready pods, a Service without endpoints.
-pub fn pods(view: &View<'_>) -> Vec<Verdict> {
-    let pods = saved::pods(view);
-    let of_gateway = |pod: &&saved::Pod<'_>| saved::is_east_west(pod.name, "") && !pod.is_over();
-    let mut verdicts = Vec::new();
-    for pod in pods.iter().filter(of_gateway) {
-        let cluster = &pod.event.origin.cluster;
-        let another_serves =
-            pods.iter().filter(of_gateway).any(|other| other.event.origin.cluster == *cluster && other.is_ready());
-        if pod.is_ready() || another_serves {
-            continue;
-        }
-        verdicts.push(
-            listed(view, Verdict::certain(&format!("{cluster} gateway")), cluster, pod.name)
-                .slot(
-                    "why",
-                    format!("its pod is {} with {} of {} containers ready", pod.status, pod.ready, pod.containers),
-                )
-                .because(pod.event, "the gateway pod is not ready"),
-        );
-    }
-    for (event, state) in view.states() {
-        let (name, why) = match state {
-            State::Replicas { name, ready: 0, wanted, .. } if saved::is_east_west(name, "") => {
-                (name, if *wanted == 0 { "it is scaled to zero" } else { "none of its pods is ready" })
-            }
-            State::Endpoints { name, addresses, .. } if saved::is_east_west(name, "") && addresses.is_empty() => {
-                (name, "its Service has no endpoint")
-            }
-            _ => continue,
-        };
-        let cluster = &event.origin.cluster;
-        verdicts.push(
-            listed(view, Verdict::certain(&format!("{cluster} gateway")), cluster, name)
-                .slot("why", why)
-                .because(event, "nobody stands behind the gateway's address"),
-        );
-    }
-    verdicts
 }
 
 /// A probe by hand that a gateway's port refused.

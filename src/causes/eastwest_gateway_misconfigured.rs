@@ -44,12 +44,12 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::Network, named_by_istiod),
         Rule::after(Kind::Network, 30, network_without_gateway),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::door_does_not_know)),
-        Rule::Mesh(service_ports),
         Rule::Mesh(not_exposed),
     ],
 };
 
-fn named(verdict: Verdict, gateway: &str, why: &str) -> Verdict {
+/// Fills the slots for a gateway, `<namespace>/<name>`, and why it does not serve.
+pub fn named(verdict: Verdict, gateway: &str, why: &str) -> Verdict {
     let name = gateway.rsplit('/').next().unwrap_or(gateway);
     verdict.slot("gateway", gateway).slot("why", why).token(name)
 }
@@ -92,7 +92,7 @@ const CLASSES: [&str; 2] = ["istio-east-west", "istio-remote"];
 /// istiod knows no gateway for a network, and no line says why.
 fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Network(Network::NoGateway(network)) = &event.fact else { return None };
-    if gateways_came(view, event) || shown_by_a_table(view) {
+    if gateways_came(view, event) || shown_by_state(view) {
         return None;
     }
     Some(
@@ -102,11 +102,11 @@ fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdic
     )
 }
 
-/// Whether a saved table shows what the gateway lacks; the rules about tables then name it.
-pub fn shown_by_a_table(view: &View<'_>) -> bool {
-    saved::gateways(view).iter().any(|gateway| {
-        let crosses = CROSS_NETWORK_PORTS.iter().any(|port| gateway.offers(*port));
-        gateway.address().is_none() || (!gateway.ports.is_empty() && !crosses)
+/// Whether state shows what a gateway lacks; the check of gateways then names it.
+pub fn shown_by_state(view: &View<'_>) -> bool {
+    view.mesh().clusters().flat_map(|cluster| cluster.own_gateways()).any(|gateway| {
+        let crosses = CROSS_NETWORK_PORTS.iter().any(|port| gateway.ports.contains(port));
+        gateway.addresses.is_empty() || (!gateway.ports.is_empty() && !crosses)
     })
 }
 
@@ -118,20 +118,6 @@ pub fn gateways_came(view: &View<'_>, complaint: &Arc<Event>) -> bool {
             && other.first.origin.file == complaint.origin.file
             && other.last_ordinal > known.last_ordinal
     })
-}
-
-/// A labelled Service without a port that crosses networks.
-fn service_ports(view: &View<'_>) -> Vec<Verdict> {
-    let gateways = saved::gateways(view);
-    let bare = gateways
-        .iter()
-        .filter(|gateway| !gateway.ports.is_empty() && !CROSS_NETWORK_PORTS.iter().any(|port| gateway.offers(*port)));
-    bare.map(|gateway| {
-        let full = format!("{}/{}", gateway.namespace, gateway.name);
-        named(Verdict::certain(&full), &full, "its Service offers neither 15443 nor 15008")
-            .because(gateway.event, "the Service lists its ports")
-    })
-    .collect()
 }
 
 /// Nobody exposed the services: there is no Gateway object beside the gateway.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, Network};
 use meshwhy_parsers::state::State;
 
-use super::eastwest_gateway_misconfigured::{gateways_came, shown_by_a_table};
+use super::eastwest_gateway_misconfigured::{gateways_came, shown_by_state};
 use super::saved;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -46,73 +46,21 @@ pub static CAUSE: Cause = Cause {
         "network-without-gateway",
     ],
     rules: &[
-        Rule::Mesh(service_pending),
-        Rule::Mesh(gateway_unprogrammed),
         Rule::Mesh(load_balancer_failed),
         Rule::on(Kind::Network, host_name),
         Rule::after(Kind::Network, 30, network_without_gateway),
     ],
 };
 
-fn named(verdict: Verdict, namespace: &str, name: &str) -> Verdict {
+/// What is broken: a gateway of a cluster.
+pub fn subject(name: &str, cluster: &str) -> String {
+    format!("{name} of {cluster}")
+}
+
+/// Fills the slots for a gateway.
+pub fn named(verdict: Verdict, namespace: &str, name: &str) -> Verdict {
     let namespace = if namespace.is_empty() { "istio-system" } else { namespace };
     verdict.slot("gateway", format!("{namespace}/{name}")).slot("namespace", namespace).slot("name", name).token(name)
-}
-
-/// A Service row that waits for its address, and no later row that has one.
-fn service_pending(view: &View<'_>) -> Vec<Verdict> {
-    let gateways = saved::gateways(view);
-    let mut verdicts = Vec::new();
-    for gateway in &gateways {
-        let same = |other: &&saved::Gateway<'_>| other.cluster() == gateway.cluster() && other.name == gateway.name;
-        if gateway.address().is_some() || gateways.iter().filter(same).any(|other| other.address().is_some()) {
-            continue;
-        }
-        let (certain, why) = match (gateway.kind, gateway.external) {
-            (_, "<pending>") => (true, "its load balancer is still pending"),
-            ("NodePort", _) => (false, "it is a NodePort Service, which needs the annotation that selects its nodes"),
-            ("ClusterIP", "<none>") => (false, "it is a ClusterIP Service, which other clusters cannot reach"),
-            _ => continue,
-        };
-        let verdict = if certain { Verdict::certain(gateway.name) } else { Verdict::likely(gateway.name) };
-        let mut verdict = named(verdict, gateway.namespace, gateway.name)
-            .slot("why", why)
-            .because(gateway.event, "the Service has no external address");
-        if let Some(raw) = raw_address(view, gateway.cluster()) {
-            verdict = verdict.because(raw, "so proxies of another cluster hold a raw pod address");
-        }
-        verdicts.push(verdict);
-    }
-    verdicts
-}
-
-/// An endpoint held in another cluster that failed and is no gateway's address.
-fn raw_address<'w>(view: &View<'w>, gateway_cluster: &str) -> Option<&'w Arc<Event>> {
-    let failed = saved::failed_dials(view);
-    let held = saved::held(view).into_iter().find(|held| {
-        !saved::same_cluster(&held.event.origin.cluster, gateway_cluster)
-            && !held.is_gateway()
-            && failed.iter().any(|(_, addr)| addr.host == held.addr.host)
-    })?;
-    Some(held.event)
-}
-
-/// A Gateway of the Gateway API between clusters without an address.
-fn gateway_unprogrammed(view: &View<'_>) -> Vec<Verdict> {
-    let waits = view.states().filter_map(|(event, state)| match state {
-        State::Gateway { namespace, name, class, address, programmed } => {
-            let is_ours = class.contains("east-west") || saved::is_east_west(name, "");
-            (is_ours && address.is_empty() && &**programmed != "True").then_some((event, namespace, name))
-        }
-        _ => None,
-    });
-    waits
-        .map(|(event, namespace, name)| {
-            named(Verdict::certain(name), namespace, name)
-                .slot("why", "the Gateway is not programmed")
-                .because(event, "the Gateway has neither an address nor the condition Programmed")
-        })
-        .collect()
 }
 
 /// The cloud refuses to make the load balancer.
@@ -127,7 +75,7 @@ fn load_balancer_failed(view: &View<'_>) -> Vec<Verdict> {
     });
     refused
         .map(|(event, name)| {
-            named(Verdict::certain(name), "", name)
+            named(Verdict::certain(&subject(name, &event.origin.cluster)), "", name)
                 .slot("why", "the cloud could not make its load balancer")
                 .because(event, "the load balancer failed")
         })
@@ -137,7 +85,7 @@ fn load_balancer_failed(view: &View<'_>) -> Vec<Verdict> {
 /// istiod knows no gateway for a network; without state an address that never came is the most frequent reason.
 fn network_without_gateway(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Network(Network::NoGateway(network)) = &event.fact else { return None };
-    if gateways_came(view, event) || shown_by_a_table(view) {
+    if gateways_came(view, event) || shown_by_state(view) {
         return None;
     }
     Some(
@@ -155,12 +103,14 @@ fn host_name(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     if gateways_came(view, event) {
         return None;
     }
-    Some(
-        named(Verdict::certain(host), "", "istio-eastwestgateway")
-            .says("the host name {host} of an east-west gateway does not resolve where istiod runs")
-            .slot("host", host)
-            .slot("why", "its host name does not resolve")
-            .token(host)
-            .because(event, "istiod could not resolve the gateway's host name"),
-    )
+    Some(unresolved(Verdict::certain(host), host).because(event, "istiod could not resolve the gateway's host name"))
+}
+
+/// Says that a gateway's host name does not resolve.
+pub fn unresolved(verdict: Verdict, host: &str) -> Verdict {
+    named(verdict, "", "istio-eastwestgateway")
+        .says("the host name {host} of an east-west gateway does not resolve where istiod runs")
+        .slot("host", host)
+        .slot("why", "its host name does not resolve")
+        .token(host)
 }

@@ -22,8 +22,6 @@ pub(super) struct Gateway<'w> {
     pub(super) namespace: &'w str,
     /// Name.
     pub(super) name: &'w str,
-    /// Type.
-    pub(super) kind: &'w str,
     /// External address as printed.
     pub(super) external: &'w str,
     /// Ports as printed.
@@ -60,10 +58,10 @@ impl Gateway<'_> {
 /// The Services of east-west gateways.
 pub(super) fn gateways<'w>(view: &View<'w>) -> Vec<Gateway<'w>> {
     let rows = view.states().filter_map(|(event, state)| match state {
-        State::Service { namespace, name, kind, external, ports, labels } if is_east_west(name, labels) => {
+        State::Service { namespace, name, external, ports, labels, .. } if is_east_west(name, labels) => {
             let namespace: &str = if namespace.is_empty() { "istio-system" } else { namespace };
             let network = label(labels, NETWORK_LABEL).unwrap_or("");
-            Some(Gateway { event, namespace, name, kind, external, ports, network, labels })
+            Some(Gateway { event, namespace, name, external, ports, network, labels })
         }
         _ => None,
     });
@@ -249,15 +247,6 @@ pub(super) fn is_istiod(name: &str) -> bool {
     name == "istiod" || name.starts_with("istiod-") || name.starts_with("istio-pilot-")
 }
 
-/// Whether two names mean one cluster: contexts often carry the name of a tool or an account in front.
-pub(super) fn same_cluster(a: &str, b: &str) -> bool {
-    let ends = |long: &str, short: &str| {
-        !short.is_empty()
-            && long.strip_suffix(short).is_some_and(|head| head.is_empty() || head.ends_with(['-', '_', '/', '@', ':']))
-    };
-    ends(a, b) || ends(b, a)
-}
-
 /// A direct attempt to reach an address that failed: from access lines, calls and probes.
 pub(super) fn failed_dials<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, Addr)> {
     let mut found: Vec<(&'w Arc<Event>, Addr)> = Vec::new();
@@ -289,14 +278,6 @@ pub(super) fn failed_dials<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, Addr)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn contexts_with_a_prefix_name_the_same_cluster() {
-        assert!(same_cluster("kind-west", "west"));
-        assert!(same_cluster("west", "gke_proj_zone_west"));
-        assert!(!same_cluster("west", "northwest"));
-        assert!(!same_cluster("west", ""));
-    }
 
     #[test]
     fn gateways_are_known_by_label_or_name() {

@@ -3,11 +3,13 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod environment;
+pub mod gateways;
 pub mod locality;
 pub mod modes;
 pub mod pods;
 pub mod services;
 pub mod stale;
+pub mod trust;
 
 #[cfg(test)]
 pub mod testing;
@@ -19,8 +21,18 @@ use crate::engine::check::Check;
 use crate::engine::mesh::Doc;
 
 /// All checks.
-pub static ALL: &[&Check] =
-    &[&environment::CHECK, &pods::CHECK, &services::CHECK, &locality::CHECK, &stale::CHECK, &modes::CHECK];
+pub static ALL: &[&Check] = &[
+    &environment::CHECK,
+    &pods::CHECK,
+    &gateways::CHECK,
+    &trust::ROOTS,
+    &trust::VALIDITY,
+    &trust::DOMAINS,
+    &services::CHECK,
+    &locality::CHECK,
+    &stale::CHECK,
+    &modes::CHECK,
+];
 
 /// Adds what an object shows as evidence: the whole row of a table, else the field and its value.
 fn shown(verdict: Verdict, object: &Doc<Object>, quote: &str, shows: &str) -> Verdict {

@@ -239,7 +239,7 @@ pub fn not_global(cluster: &Cluster, object: &Doc<Object>, namespace: &str, name
 fn waypoint(cluster: &Cluster, object: &Doc<Object>, separate: bool) -> Option<Item> {
     let of =
         |label: &str| object.label(label).or_else(|| cluster.object("Namespace", "", &object.namespace)?.label(label));
-    let name = of("istio.io/use-waypoint").filter(|name| *name != "none" && *name != "")?;
+    let name = of("istio.io/use-waypoint").filter(|name| *name != "none" && !name.is_empty())?;
     let namespace = of("istio.io/use-waypoint-namespace").unwrap_or(&object.namespace);
     let service = cluster.object("Service", namespace, name)?;
     if service.label(GLOBAL) == Some("true") || object.label(GLOBAL) != Some("true") || service.labels.is_none() {

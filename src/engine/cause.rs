@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshwhy_parsers::event::{Event, Kind};
+use meshwhy_parsers::state::object::Object;
 
 use super::finding::Evidence;
+use super::mesh::Doc;
 use super::view::View;
 
 /// A root cause: one thing a person would fix.
@@ -232,6 +234,14 @@ impl Verdict {
         self.clusters.push(event.origin.cluster.to_string());
         self.because.push(Evidence::quote(event, quote, shows));
         self
+    }
+
+    /// Adds a part of an object that proves it, and what it shows; of a table row the whole row.
+    pub fn because_object(self, object: &Doc<Object>, quote: &str, shows: &str) -> Verdict {
+        match object.is_row {
+            true => self.because(&object.event, shows),
+            false => self.because_quote(&object.event, &format!("{}: {quote}", object.title()), shows),
+        }
     }
 
     /// Adds an event that speaks against it, and why.

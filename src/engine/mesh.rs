@@ -6,6 +6,7 @@
 mod cluster;
 mod endpoints;
 mod identity;
+mod link;
 mod version;
 
 use std::cell::OnceCell;
@@ -20,9 +21,11 @@ use meshwhy_parsers::state::State;
 
 pub use cluster::{
     Cluster, ControlPlane, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy, REMOTE_SECRET, RemoteSecret, env,
+    is_east_west,
 };
 pub use endpoints::{Caller, Class, Endpoint};
 pub use identity::{Identities, Identity, What, addresses_in};
+pub use link::Link;
 pub use version::Version;
 
 /// How many objects, proxies and istiods of all clusters are kept.
@@ -155,10 +158,14 @@ impl Mesh {
             return None;
         }
         let ids = self.ids.get_or_init(|| {
-            let known = self.clusters().rev().filter_map(|cluster| Some((cluster.id()?.into(), cluster.name.clone())));
-            known.collect()
+            let known = || self.clusters().filter_map(|cluster| Some((cluster.id()?, cluster.name.clone())));
+            // Two clusters under one ID: nobody can tell which is meant.
+            let is_alone = |id: &str| known().filter(|(other, _)| *other == id).count() == 1;
+            known().filter(|(id, _)| is_alone(id)).map(|(id, name)| (id.into(), name)).collect()
         });
-        ids.get(id).and_then(|name| self.cluster(name)).or_else(|| self.cluster(id))
+        ids.get(id)
+            .and_then(|name| self.cluster(name))
+            .or_else(|| self.cluster(id).filter(|cluster| cluster.id() != Some(id)))
     }
 
     /// Whether any state is known.

@@ -446,7 +446,7 @@ impl Engine {
     }
 
     fn run_checks(&mut self) -> Vec<Checked> {
-        let view = View::new(&self.world, self.ended);
+        let view = View::new(&self.world, self.ended).asking_state(self.asks == Asks::State);
         let mut all = Vec::new();
         for check in &self.checks {
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (check.run)(&view))) {

@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process, Remote, RemoteWhat, Thi
 use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
-use super::mesh::{Cluster, Mesh};
+use super::mesh::{Cluster, Link, Mesh};
 use super::world::{Known, World};
 
 /// client-go repeats a failing list or watch after at most 60 s, jitter included, and each attempt may hang for 30 s.
@@ -17,17 +17,59 @@ const REPEATED_WITHIN: Duration = Duration::from_secs(95);
 pub struct View<'w> {
     world: &'w World,
     ended: bool,
+    asks_state: bool,
 }
 
 impl<'w> View<'w> {
     /// A view of `world`; `ended` tells whether the input is complete.
     pub fn new(world: &'w World, ended: bool) -> View<'w> {
-        View { world, ended }
+        View { world, ended, asks_state: false }
+    }
+
+    /// The same, where a person asks how the state of these clusters is: they are then meant to be one mesh.
+    pub fn asking_state(mut self, asks_state: bool) -> View<'w> {
+        self.asks_state = asks_state;
+        self
     }
 
     /// Whether the whole input has been read, so that silence in it is known to be silence.
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Why two clusters are taken for parts of one mesh: what their state says, else a line of istiod about the other's
+    /// remote secret. `None` where nothing shows it, unless a person asks about the two together.
+    pub fn link(&self, one: &Cluster, other: &Cluster) -> Option<Link<'w>> {
+        let by_lines = || {
+            self.events(Kind::Remote).find_map(|event| {
+                let Fact::Remote(remote) = &event.fact else { return None };
+                let is_read = matches!(remote.what, RemoteWhat::Added | RemoteWhat::Updated | RemoteWhat::Synced);
+                let is_of =
+                    |from: &Cluster, to: &Cluster| *event.origin.cluster == *from.name && to.is_called(&remote.cluster);
+                (is_read && (is_of(one, other) || is_of(other, one)))
+                    .then(|| Link { event, quote: event.text.to_string() })
+            })
+        };
+        self.mesh().link(one, other).or_else(by_lines)
+    }
+
+    /// Whether two clusters are parts of one mesh, or are meant to be.
+    pub fn is_one_mesh(&self, one: &Cluster, other: &Cluster) -> bool {
+        self.asks_state || self.link(one, other).is_some()
+    }
+
+    /// The other clusters of a cluster's mesh.
+    pub fn others<'a>(&'a self, cluster: &'a Cluster) -> impl Iterator<Item = &'w Cluster> + 'a {
+        self.mesh().clusters().filter(|other| other.name != cluster.name && self.is_one_mesh(cluster, other))
+    }
+
+    /// Whether the clusters of a cluster's mesh are all known to be on one network, so that nothing crosses networks.
+    pub fn is_flat(&self, cluster: &Cluster) -> bool {
+        let own = cluster.network().map(|(_, network)| network);
+        let mut others = self.others(cluster).peekable();
+        own.is_some()
+            && others.peek().is_some()
+            && others.all(|other| other.network().map(|(_, network)| network) == own)
     }
 
     /// The mesh as documents and tables show it.

@@ -58,9 +58,12 @@ impl To {
     }
 }
 
-/// Walks a call. An error says what is not found among the documents, and what is.
-pub fn walk(_view: &View<'_>, from: &From, to: &To) -> Result<Trace, String> {
-    Err(format!("no pod of {}.{} is known, to trace its call to {}", from.name, from.namespace, to.host))
+/// Walks a call. Not built yet: the error says so.
+pub fn walk(_: &View<'_>, from: &From, to: &To) -> Result<Trace, String> {
+    Err(format!(
+        "cannot trace {}.{} to {}:{}: calls are not walked yet\nhint: `meshwhy check` tells what is wrong with the state",
+        from.name, from.namespace, to.host, to.port
+    ))
 }
 
 #[cfg(test)]

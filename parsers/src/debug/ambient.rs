@@ -146,7 +146,6 @@ impl Workload {
             policies: self.authorization_policies,
             status: if &*self.status == "UNHEALTHY" { "Unhealthy" } else { "Healthy" }.into(),
             service_account: if self.service_account.is_empty() { "default".into() } else { self.service_account },
-            ..ZtunnelWorkload::default()
         }
     }
 }

@@ -226,6 +226,18 @@ impl Cluster {
         self.listed.iter().any(|(of, _, within)| **of == *kind && (within.is_empty() || **within == *namespace))
     }
 
+    /// The same of one API group, where kinds of several groups share a name.
+    pub fn knows_all_of(&self, kind: &str, group: &str, namespace: &str) -> bool {
+        self.listed.iter().any(|(of, in_group, within)| {
+            **of == *kind && **in_group == *group && (within.is_empty() || **within == *namespace)
+        })
+    }
+
+    /// Whether a cluster ID, as istiods, proxies and remote secrets write it, means this cluster.
+    pub fn is_called(&self, id: &str) -> bool {
+        self.id().map_or(*self.name == *id, |own| own == id)
+    }
+
     /// Pods.
     pub fn pods(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Pod)> {
         self.objects("Pod").filter_map(|object| match &object.body {
@@ -513,6 +525,16 @@ impl Cluster {
         found
     }
 
+    /// Gateways between networks that serve in it.
+    pub fn own_gateways(&self) -> impl Iterator<Item = Gateway<'_>> {
+        self.gateways().into_iter().filter(|gateway| gateway.kind != Kind::Remote)
+    }
+
+    /// Gateways that stand for gateways of other clusters.
+    pub fn peer_gateways(&self) -> impl Iterator<Item = Gateway<'_>> {
+        self.gateways().into_iter().filter(|gateway| gateway.kind == Kind::Remote)
+    }
+
     /// Whether ztunnels run in it.
     pub fn is_ambient(&self) -> bool {
         self.ztunnels().next().is_some()
@@ -636,6 +658,6 @@ pub fn env<'m>(containers: &'m [Container], key: &str) -> Option<&'m str> {
 }
 
 /// Whether a name is that of an east-west gateway by custom.
-fn is_east_west(name: &str) -> bool {
+pub fn is_east_west(name: &str) -> bool {
     ["eastwest", "east-west", "cross-network", "crossnetwork"].iter().any(|part| name.contains(part))
 }
