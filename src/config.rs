@@ -264,6 +264,11 @@ pub fn limits() -> Vec<Limit> {
             max: input.document_bytes_max,
             beyond: "the rest is not read, and said so",
         },
+        Limit {
+            what: "bytes of a text searched for documents",
+            max: input.transcript_bytes_max,
+            beyond: "it is read line by line, as is standard input that is still open",
+        },
         limit("losses named one by one", input.losses_max, "further ones are only counted"),
         limit("subjects of signatures of your own", SUBJECTS_MAX, "further ones are counted together"),
         limit("times such a signature may ask for", COUNT_MAX as usize, "the file is refused"),

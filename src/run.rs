@@ -41,7 +41,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     let mut stdin = wants_stdin.then(Stdin::open).transpose().context("cannot listen to standard input")?;
     if let [_] = &config.paths[..]
         && config.task == Task::Replay
-        && let Some(stdin) = stdin.take_if(Stdin::is_lines)
+        && let Some(stdin) = stdin.take_if(|stdin| stdin.is_lines(&wanted.limits))
     {
         let (counts, losses) = run.live(&wanted, stdin)?;
         return run.close(&counts, losses);

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use meshwhy::inputs::{self, InputLimits, Wanted};
+use meshwhy::inputs::{self, Batch, InputLimits, Item, Wanted};
 use meshwhy_parsers::frame::Scan;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -55,12 +55,17 @@ fn read(folder: &Path) -> (u64, String) {
     (summary["documents"].as_u64().expect("a count"), losses.join("\n"))
 }
 
-/// How many objects reach the engine.
-fn objects(folder: &Path, limits: InputLimits) -> (usize, String) {
+/// What reaches the engine.
+fn batch(folder: &Path, limits: InputLimits) -> Batch {
     let paths = [folder.to_path_buf()];
     let wanted =
         Wanted { paths: &paths, cluster_names: &[], since: None, until: None, threads: 1, scan: Scan::On, limits };
-    let batch = inputs::read(&wanted, None).expect("readable");
+    inputs::read(&wanted, None).expect("readable")
+}
+
+/// How many objects reach the engine.
+fn objects(folder: &Path, limits: InputLimits) -> (usize, String) {
+    let batch = batch(folder, limits);
     let objects =
         batch.documents.iter().filter(|event| format!("{:?}", event.fact).contains("kind: \"Service\"")).count();
     (objects, batch.losses.sentences().join("\n"))
@@ -164,4 +169,82 @@ fn hostile_documents_cost_a_sentence_and_never_the_rest() {
     let (objects, losses) = objects(folder.path(), InputLimits::default());
     assert!(objects >= 5, "{objects}: {losses}");
     assert!(losses.contains("wrong.json"), "{losses}");
+}
+
+/// A terminal session over two clusters: answers of several kinds, between them lines.
+fn session() -> String {
+    let service = |network: &str| {
+        format!(
+            "apiVersion: v1\nkind: Service\nmetadata:\n  name: istio-eastwestgateway\n  namespace: istio-system\n  \
+             labels:\n    topology.istio.io/network: {network}\nspec:\n  type: LoadBalancer\n"
+        )
+    };
+    format!(
+        "$ kubectl --context kind-east -n istio-system get svc istio-eastwestgateway -o yaml\n{}\
+         $ kubectl --context \"${{CTX_WEST}}\" -n istio-system get svc istio-eastwestgateway -o yaml\n{}\n\
+         $ kubectl --context kind-east -n istio-system logs deploy/istiod --tail 1\n\
+         2026-11-21T03:38:13.842000Z\terror\tremote cluster west failed to sync after 30s\n",
+        service("network1"),
+        service("network2"),
+    )
+}
+
+/// Each document and line of a session that is saved beside the clusters `east` and `west`: cluster and line number.
+fn told_of(session: impl AsRef<[u8]>, limits: InputLimits) -> (Vec<String>, Vec<String>) {
+    let folder = TempDir::new().expect("a folder");
+    for cluster in ["east", "west"] {
+        write(folder.path(), &format!("{cluster}/istio-system/istiod-1/discovery.log"), "");
+    }
+    write(folder.path(), "notes/session.txt", session);
+    let mut batch = batch(folder.path(), limits);
+    let documents = batch.documents.iter().map(|event| format!("{} {}", event.origin.cluster, event.number)).collect();
+    let mut lines = Vec::new();
+    while let Some(item) = batch.next_item().expect("readable") {
+        if let Item::Line(line) = item {
+            lines.push(format!("{} {} {}", line.origin.cluster, line.number, line.text));
+        }
+    }
+    (documents, lines)
+}
+
+#[test]
+fn the_documents_of_a_session_are_of_the_clusters_its_commands_name() {
+    let (documents, lines) = told_of(session(), InputLimits::default());
+    assert_eq!(documents, ["east 2", "west 12"]);
+    let line = "east 23 2026-11-21T03:38:13.842000Z\terror\tremote cluster west failed to sync after 30s";
+    assert!(lines.iter().any(|shown| shown == line), "{lines:?}");
+    assert!(lines.iter().all(|shown| !shown.contains("topology")), "a document is not read as lines, too: {lines:?}");
+}
+
+#[test]
+fn a_session_that_begins_with_an_answer_is_read_like_one_that_begins_with_a_command() {
+    let whole = session();
+    let (_, without_command) = whole.split_once('\n').expect("lines");
+    let (documents, lines) = told_of(without_command, InputLimits::default());
+    assert_eq!(documents, ["notes 1", "west 11"]);
+    assert!(lines.iter().any(|shown| shown.starts_with("east 22 2026-")), "{lines:?}");
+}
+
+#[test]
+fn a_session_beyond_the_limit_is_read_line_by_line() {
+    let limits = InputLimits { transcript_bytes_max: 300, ..InputLimits::default() };
+    let (documents, lines) = told_of(session(), limits);
+    assert!(documents.is_empty(), "{documents:?}");
+    assert!(lines.iter().any(|shown| shown.starts_with("east 23 2026-")), "{lines:?}");
+}
+
+#[test]
+fn a_session_found_twice_in_an_archive_counts_once() {
+    let mut archive = tar::Builder::new(Vec::new());
+    for _ in 0..2 {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(session().len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, "notes/session.txt", session().as_bytes()).expect("memory");
+    }
+    let folder = TempDir::new().expect("a folder");
+    write(folder.path(), "saved.tar", archive.into_inner().expect("memory"));
+    let batch = batch(folder.path(), InputLimits::default());
+    assert_eq!(batch.documents.len(), 2);
+    assert!(batch.losses.sentences().concat().contains("the same as one read before"));
 }

@@ -387,9 +387,9 @@ pub fn answer(line: &Line) -> Option<Fact> {
     if let Some(digest) = digest(text) {
         let is_root = ran.contains("root") || ran.contains("cacerts") || ran.contains("ca-cert");
         return is_root.then(|| {
-            let cluster = command::context(ran).unwrap_or(&line.origin.cluster);
-            let cluster = command::looped(ran, cluster).unwrap_or_else(|| cluster.to_string());
-            Fact::Trust(Trust::RootDigest { cluster: cluster.as_str().into(), digest: digest.into() })
+            let looped = command::context(ran).and_then(|variable| command::looped(ran, variable));
+            let cluster = looped.map_or(line.origin.cluster.clone(), Text::from);
+            Fact::Trust(Trust::RootDigest { cluster, digest: digest.into() })
         });
     }
     if ran.contains("http_code") {

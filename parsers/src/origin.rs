@@ -357,19 +357,15 @@ fn name_at(bytes: &[u8]) -> Option<Box<str>> {
     (!name.is_empty() && name.len() < 200).then(|| name.into())
 }
 
-/// The context that a command names: `kubectl --context X`, `istioctl --context=X`.
-pub fn context_of(command: &str) -> Option<&str> {
-    let after = command.split_once("--context")?.1;
-    let name = after.strip_prefix(['=', ' '])?.trim_start().split([' ', '\t']).next()?;
-    let name = name.trim_matches(['"', '\'']);
-    (!name.is_empty()).then_some(name)
-}
-
 /// The cluster a kubeconfig context means: one of the known ones, where the context's name is one with what tools add
-/// to it (`kind-`, `k3d-`, `arn:…:cluster/`, `gke_project_zone_`, `user@`), else the context itself.
+/// to it (`kind-`, `k3d-`, `arn:…:cluster/`, `gke_project_zone_`, `user@`), or with the name of the variable that holds
+/// it (`CTX_WEST`), else the context itself.
 pub fn cluster_of_context<'c>(context: &'c str, known: &'c [Box<str>]) -> &'c str {
+    let variable = context.strip_prefix("CTX_").map(|name| name.replace('_', "-"));
     let fits = |name: &str| {
-        context == name || context.strip_suffix(name).is_some_and(|front| front.ends_with(['-', '_', '/', '@', ':']))
+        context == name
+            || variable.as_ref().is_some_and(|variable| variable.eq_ignore_ascii_case(&name.replace('_', "-")))
+            || context.strip_suffix(name).is_some_and(|front| front.ends_with(['-', '_', '/', '@', ':']))
     };
     known.iter().filter(|name| fits(name)).max_by_key(|name| name.len()).map_or(context, |name| name)
 }
@@ -594,13 +590,13 @@ mod tests {
     }
 
     #[test]
-    fn a_command_names_its_context() {
+    fn a_context_means_the_cluster_whose_name_it_holds() {
         let known = ["east".into(), "north-east".into()];
         assert_eq!(cluster_of_context("kind-east", &known), "east");
         assert_eq!(cluster_of_context("gke_p_z_north-east", &known), "north-east");
         assert_eq!(cluster_of_context("feast", &known), "feast");
-        assert_eq!(context_of("kubectl --context east get pods"), Some("east"));
-        assert_eq!(context_of("istioctl pc ep x --context=kind-east"), Some("kind-east"));
-        assert_eq!(context_of("kubectl get pods"), None);
+        assert_eq!(cluster_of_context("CTX_EAST", &known), "east");
+        assert_eq!(cluster_of_context("CTX_NORTH_EAST", &known), "north-east");
+        assert_eq!(cluster_of_context("CTX_WEST", &known), "CTX_WEST");
     }
 }

@@ -3,18 +3,15 @@
 use crate::event::{Event, Fact, Level, Line, Opaque, TEXT_MAX};
 use crate::header::{self, Form};
 use crate::signature::{Said, Signature};
-use std::sync::Arc;
 
-use crate::origin::{Origin, SharedOrigin};
 use crate::time::{self, Time};
-use crate::{access, agent, cni, command, envoy, hand, istiod, kube, table, ztunnel};
+use crate::{access, agent, cni, envoy, hand, istiod, kube, table, ztunnel};
 
 /// Reads a line. A line no signature knows is `Fact::Opaque` and keeps its own time.
 pub fn parse(line: &Line) -> Event {
-    let origin = origin(line);
     let event = |at, level, signature, fact: Fact| Event {
         at,
-        origin: origin.clone(),
+        origin: line.origin.clone(),
         seq: line.seq,
         number: line.number,
         level,
@@ -39,16 +36,6 @@ pub fn parse(line: &Line) -> Event {
     }
     let format_known = form != Form::Bare;
     event(said.at, said.level, None, Fact::Opaque(Opaque { template: template(&said.message), format_known }))
-}
-
-/// Where a line comes from; what a command printed comes from the cluster that its context names.
-fn origin(line: &Line) -> SharedOrigin {
-    match line.command.as_deref().and_then(command::context) {
-        Some(context) if context != &*line.origin.cluster => {
-            Arc::new(Origin { cluster: context.into(), ..Origin::clone(&line.origin) })
-        }
-        _ => line.origin.clone(),
-    }
 }
 
 /// The time of the event that [`parse`] reads from a line, without reading more of it than that takes.

@@ -369,7 +369,7 @@ mod tests {
             (b"{\"log\":\"x\\n\",\"stream\":\"stdout\"}\n", Format::Log),
             (b"NAME   READY\nweb    1/1\n", Format::Log),
             (b"{\n  \"certificates\": [\n    {\n      \"certChain\": [", Format::ZtunnelDump),
-            (b"{\n \"certificates\": [\n  {\n   \"ca_cert\": [", Format::Json(Json::Object)),
+            (b"{\n \"certificates\": [\n  {\n   \"ca_cert\": [", Format::Document),
             (b"{\"config\":{},\"policies\":[],\"workloads\":[]}", Format::ZtunnelDump),
             (
                 b"{\n \"configs\": [\n  {\n   \"@type\": \"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump\"",

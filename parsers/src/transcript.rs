@@ -85,7 +85,7 @@ pub fn documents(text: &str) -> Vec<Embedded<'_>> {
 }
 
 /// The text with empty lines where documents were, so that the others keep their numbers.
-pub fn without(text: &str, claimed: &[Embedded<'_>]) -> String {
+pub fn without(text: &str, claimed: &[&Embedded<'_>]) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut from = 0;
     for one in claimed {
@@ -98,6 +98,11 @@ pub fn without(text: &str, claimed: &[Embedded<'_>]) -> String {
     }
     kept.push_str(text.get(from..).unwrap_or_default());
     kept
+}
+
+/// Whether somebody's commands stand in a text, or fences around code: what begins like one document is several then.
+pub fn has_commands(text: &[u8]) -> bool {
+    ["\n$ ", "\n```"].iter().any(|mark| memchr::memmem::find(text, mark.as_bytes()).is_some())
 }
 
 /// Whether a text may hold a document at all.
@@ -382,6 +387,10 @@ mod tests {
         found.iter().map(|one| format!("{} [{}] {}", one.line, one.command, ends(&one.text))).collect()
     }
 
+    fn rest_of(text: &str) -> String {
+        without(text, &documents(text).iter().collect::<Vec<_>>())
+    }
+
     const SESSION: &str = "$ kubectl --context west get ns istio-system -o yaml
 apiVersion: v1
 kind: Namespace
@@ -424,7 +433,7 @@ $ kubectl --context west logs deploy/istiod -n istio-system --tail 2
                 "23 [istioctl --context west proxy-config endpoints helloworld-v2-5b46bc9f84-ndq6v.sample -o json] [ .. ]",
             ]
         );
-        let rest = without(SESSION, &documents(SESSION));
+        let rest = rest_of(SESSION);
         assert_eq!(rest.lines().count(), SESSION.lines().count());
         assert!(!rest.contains("apiVersion") && !rest.contains("addedViaApi"));
         assert_eq!(rest.lines().nth(18), SESSION.lines().nth(18));
@@ -533,8 +542,7 @@ done
     #[test]
     fn any_cut_of_a_text_is_read() {
         for end in (0..SESSION.len()).filter(|end| SESSION.is_char_boundary(*end)) {
-            let found = documents(&SESSION[..end]);
-            let _ = without(&SESSION[..end], &found);
+            let _ = rest_of(&SESSION[..end]);
             let _ = documents(&SESSION[end..]);
         }
         let odd = "apiVersion: v1\n\u{a0}kind: \u{feff}é\n   \u{2003}x\n é: y\n`\u{301}``\n";

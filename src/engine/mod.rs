@@ -692,7 +692,7 @@ fn merge_as(into: &mut Finding, from: Finding, speaks: bool) {
 fn add_evidence(into: &mut Vec<Evidence>, from: Vec<Evidence>) {
     for evidence in from {
         // A line is quoted once, whatever else it shows; of a document every part counts.
-        let is_line = evidence.event.number > 0;
+        let is_line = evidence.event.number > 0 && !evidence.event.is_document();
         let known = into.iter().any(|other| {
             other.quote == evidence.quote
                 && (other.shows == evidence.shows || is_line && other.place() == evidence.place())

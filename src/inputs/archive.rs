@@ -9,7 +9,7 @@ use meshwhy_parsers::origin;
 use meshwhy_parsers::sniff::{self, Format};
 
 use super::files::{self, Found};
-use super::{InputLimits, Intake, documents, logs};
+use super::{InputLimits, Intake, documents, logs, transcripts};
 
 /// Reads what a stream holds, however deep it is packed.
 pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, depth: usize) -> anyhow::Result<()> {
@@ -62,7 +62,7 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read, 
         | Format::Certificates
         | Format::Document => documents::read(intake, found, &mut bytes),
         Format::Report => documents::report(intake, found, &mut bytes),
-        Format::Log | Format::Empty => logs::read(intake, found, &mut bytes),
+        Format::Log | Format::Empty => transcripts::read(intake, found, &mut bytes),
     }
 }
 

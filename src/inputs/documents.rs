@@ -1,13 +1,15 @@
 //! State documents: read whole, recognised by what they hold, held until their cluster is known.
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use meshwhy_parsers::document::{self, Document};
 use meshwhy_parsers::event::Fact;
 use meshwhy_parsers::time::Time;
+use meshwhy_parsers::transcript;
 
 use super::files::{self, Found};
-use super::{Intake, logs};
+use super::{Intake, logs, transcripts};
 
 /// What a document said, with the stream it was read from.
 pub(super) struct Said {
@@ -19,6 +21,20 @@ pub(super) struct Said {
     pub taken: Option<Time>,
     /// What it says.
     pub fact: Fact,
+    /// Where its document stands, where that is within a text.
+    pub standing: Option<Arc<Standing>>,
+}
+
+/// Where a document stands within a text.
+pub(super) struct Standing {
+    /// Its first line, counted from 1.
+    pub line: u64,
+    /// Its first byte.
+    pub seq: u64,
+    /// The command above it; empty where none is known.
+    pub command: Box<str>,
+    /// The cluster it says it is of, where others in the text say otherwise.
+    pub cluster: Option<Box<str>>,
 }
 
 /// Reads a document; what turns out to be none is read as a log.
@@ -26,6 +42,10 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) 
     let bytes_max = intake.wanted.limits.document_bytes_max;
     let mut whole = Vec::new();
     let failed = bytes.take(bytes_max).read_to_end(&mut whole).err();
+    // A session may begin with the first answer.
+    if failed.is_none() && transcript::has_commands(&whole) && transcripts::take(intake, &found, &whole)? {
+        return Ok(());
+    }
     let read = document::read(&whole, document::Found { path: &found.path, command: "" });
     if read.is_some() {
         if let Some(error) = &failed {
@@ -44,7 +64,7 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) 
         None => {}
     }
     let rest: Box<dyn Read> = match failed {
-        Some(error) => Box::new(Broken(Some(error))),
+        Some(error) => Box::new(files::Broken(Some(error))),
         None => Box::new(bytes),
     };
     logs::read(intake, found, &mut io::Cursor::new(whole).chain(rest))
@@ -58,7 +78,7 @@ pub(super) fn report(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read
         take(intake, &found, document)?;
     }
     let rest: Box<dyn Read> = match failed {
-        Some(error) => Box::new(Broken(Some(error))),
+        Some(error) => Box::new(files::Broken(Some(error))),
         None => Box::new(bytes),
     };
     logs::read(intake, found, &mut io::Cursor::new(whole).chain(rest))
@@ -72,18 +92,15 @@ fn take(intake: &mut Intake<'_>, found: &Found, document: Document) -> anyhow::R
     let stream = intake.begin(found)?;
     intake.streams[stream as usize].hints.told = (!document.cluster.is_empty()).then_some(document.cluster);
     let taken = document.taken;
-    intake.documents.extend(document.facts.into_iter().map(|(at, fact)| Said { stream, at, taken, fact }));
+    intake.documents.extend(document.facts.into_iter().map(|(at, fact)| Said {
+        stream,
+        at,
+        taken,
+        fact,
+        standing: None,
+    }));
     intake.counts.documents += 1;
     Ok(())
-}
-
-/// A stream that ends with an error.
-struct Broken(Option<io::Error>);
-
-impl Read for Broken {
-    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        self.0.take().map_or(Ok(0), Err)
-    }
 }
 
 /// Whether this is the file of a bug report that names the kubeconfig context it was taken with.

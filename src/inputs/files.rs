@@ -10,7 +10,7 @@ use meshwhy_parsers::origin::{self, Hints};
 use meshwhy_parsers::sniff::{self, Format};
 
 use super::stdin::Stdin;
-use super::{Intake, archive, logs};
+use super::{Intake, archive, transcripts};
 
 /// A file or a member of an archive on its way to being read.
 #[derive(Clone, Debug)]
@@ -218,7 +218,7 @@ fn file(intake: &mut Intake<'_>, path: &Path, below: String, above: String, meta
     match sniff::format(&head, &found.name) {
         Format::Zip => archive::zip(intake, &found, file),
         // A log that is being written is read as far as it went when it was opened.
-        Format::Log => logs::read_file(intake, found, file, meta.len()),
+        Format::Log => transcripts::read_file(intake, found, file, meta.len()),
         _ => archive::read(intake, found, &mut file.take(meta.len()), 0),
     }
 }
@@ -251,4 +251,13 @@ pub(super) fn fill(bytes: &mut dyn Read, buffer: &mut [u8]) -> (usize, Option<io
         }
     }
     (length, None)
+}
+
+/// A stream that ends with an error.
+pub(super) struct Broken(pub Option<io::Error>);
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }

@@ -22,11 +22,22 @@ use super::{Filter, InputLimits, Intake, Wanted, origin_of};
 /// Reads a log from a stream to its end. What was read before an error counts.
 pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) -> anyhow::Result<()> {
     let stream = intake.begin(&found)?;
+    read_begun(intake, stream, &found, DefaultHasher::new(), bytes)
+}
+
+/// Reads the lines of a stream that was begun, and of which this hasher has seen the rest.
+pub(super) fn read_begun(
+    intake: &mut Intake<'_>,
+    stream: u32,
+    found: &Found,
+    seen: DefaultHasher,
+    bytes: &mut dyn Read,
+) -> anyhow::Result<()> {
     let origin = Arc::new(origin_of(&intake.streams[stream as usize], ""));
     let part = intake.crew.begin_part(stream);
     let mut log = Log::new(&intake.crew.scribe, stream, part, &origin, 0);
     // Only what an archive holds can be the same as something else under the same name.
-    let mut hasher = found.inner.as_ref().map(|_| DefaultHasher::new());
+    let mut hasher = found.inner.as_ref().map(|_| seen);
     let mut block = vec![0; intake.wanted.limits.block_bytes];
     let mut length_read = 0;
     let failed = loop {
@@ -51,8 +62,8 @@ pub(super) fn read(intake: &mut Intake<'_>, found: Found, bytes: &mut dyn Read) 
         let reason = plain_error(&error);
         intake.lose(format!("{} cannot be read to its end: {reason}; what came before was read", found.name));
     }
-    if let (Some(inner), Some(hasher)) = (found.inner, hasher)
-        && !intake.seen_inside.insert((inner, hasher.finish(), length_read))
+    if let (Some(inner), Some(hasher)) = (&found.inner, hasher)
+        && !intake.seen_inside.insert((inner.clone(), hasher.finish(), length_read))
     {
         intake.streams[stream as usize].is_repeat = true;
         intake.lose(format!("{} is the same as one read before: it counts once", found.name));

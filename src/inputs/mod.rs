@@ -7,17 +7,20 @@ pub mod live;
 pub mod logs;
 pub mod spill;
 pub mod stdin;
+pub mod transcripts;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use meshwhy_parsers::command;
 use meshwhy_parsers::event::{DOCUMENT, Event, Level, Line};
 use meshwhy_parsers::frame::{Scan, WINDOW};
 use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
 use meshwhy_parsers::time::Time;
 
+use documents::Standing;
 use files::Found;
 use logs::{Crew, Part};
 use spill::{Key, Record, Sorted};
@@ -57,6 +60,8 @@ pub struct InputLimits {
     pub templates_max: usize,
     /// Bytes of one state document: it is read whole.
     pub document_bytes_max: u64,
+    /// Bytes of a text within which documents are looked for: a saved session, an issue. A longer one is a log.
+    pub transcript_bytes_max: u64,
     /// Losses that are named; further ones are only counted.
     pub losses_max: usize,
 }
@@ -79,6 +84,7 @@ impl Default for InputLimits {
             sources_max: 16_384,
             templates_max: 4_096,
             document_bytes_max: 256 << 20,
+            transcript_bytes_max: 16 << 20,
             losses_max: 100,
         }
     }
@@ -249,8 +255,13 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         .zip(&clusters)
         .map(|(stream, cluster)| (!stream.is_repeat).then(|| Arc::new(origin_of(stream, cluster))))
         .collect();
+    let mut contexts = Contexts { known: clusters.clone(), last: None };
     let said = intake.documents.into_iter().filter_map(|said| {
-        let origin = origins.get(said.stream as usize)?.clone()?;
+        let origin = origins.get(said.stream as usize)?.as_ref()?;
+        let origin = match &said.standing {
+            Some(standing) => contexts.origin_at(origin, standing),
+            None => Arc::clone(origin),
+        };
         Some(document(origin, said))
     });
     let (mut documents, mut dated): (Vec<Event>, Vec<Event>) = said.partition(Event::is_document);
@@ -330,8 +341,8 @@ fn document(origin: SharedOrigin, said: documents::Said) -> Event {
     Event {
         at: said.at.or(said.taken),
         origin,
-        seq: 0,
-        number: 0,
+        seq: said.standing.as_ref().map_or(0, |standing| standing.seq),
+        number: said.standing.as_ref().map_or(0, |standing| standing.line),
         level: Level::Info,
         text: "".into(),
         signature: said.at.is_none().then_some(DOCUMENT),
@@ -347,8 +358,19 @@ struct Contexts {
 }
 
 impl Contexts {
+    /// The origin of a document within a text: the command above it knows better than the document itself.
+    fn origin_at(&mut self, origin: &SharedOrigin, standing: &Standing) -> SharedOrigin {
+        let named = self.origin(origin, Some(&standing.command));
+        match &standing.cluster {
+            Some(own) if Arc::ptr_eq(&named, origin) => {
+                Arc::new(Origin { cluster: own.clone(), ..Origin::clone(origin) })
+            }
+            _ => named,
+        }
+    }
+
     fn origin(&mut self, origin: &SharedOrigin, command: Option<&str>) -> SharedOrigin {
-        let Some(context) = command.and_then(origin::context_of) else { return Arc::clone(origin) };
+        let Some(context) = command.and_then(command::context) else { return Arc::clone(origin) };
         if let Some((of, named, made)) = &self.last
             && Arc::ptr_eq(of, origin)
             && **named == *context

@@ -12,10 +12,12 @@ use meshwhy_parsers::sniff::{self, Format};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::files::Found;
-use super::{Stream, Wanted, origin_of};
+use super::{InputLimits, Stream, Wanted, origin_of, transcripts};
 
 /// How long to wait before what is at hand is acted on.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How long the first bytes may take to come, before they are acted on.
+const MOMENT: Duration = Duration::from_secs(1);
 /// Bytes read at once.
 const BLOCK_BYTES: usize = 64 << 10;
 /// Blocks that may wait to be heard.
@@ -74,20 +76,39 @@ impl Stdin {
     }
 
     /// Waits for the first bytes and, for a moment, for those behind them. Whether they are lines to be acted on as they
-    /// come: an archive or a document must be read whole.
-    pub fn is_lines(&mut self) -> bool {
-        while self.ahead.len() < sniff::HEAD_MAX {
+    /// come: an archive, a document, or a text with documents in it must be read whole.
+    pub fn is_lines(&mut self, limits: &InputLimits) -> bool {
+        let text_bytes_max = usize::try_from(limits.transcript_bytes_max).unwrap_or(usize::MAX);
+        let is_whole = self.hear_ahead(sniff::HEAD_MAX);
+        if !matches!(sniff::format(&self.ahead, "-"), Format::Log | Format::Empty) {
+            return false;
+        }
+        // A saved text that is piped comes at once.
+        let _ = is_whole || self.hear_ahead(text_bytes_max + 1);
+        text_bytes_max < self.ahead.len() || !transcripts::holds_documents(&self.ahead)
+    }
+
+    /// Reads ahead until there are so many bytes, or no more come for now. Whether no more come.
+    fn hear_ahead(&mut self, bytes_max: usize) -> bool {
+        let mut since = None;
+        while self.ahead.len() < bytes_max {
             match self.listen() {
-                Heard::Bytes(bytes) => self.ahead.extend_from_slice(&bytes),
+                Heard::Bytes(bytes) => {
+                    self.ahead.extend_from_slice(&bytes);
+                    // Somebody may print without a pause, and wants to be told all the same.
+                    if MOMENT < since.get_or_insert_with(Instant::now).elapsed() {
+                        return true;
+                    }
+                }
                 Heard::Pause(_) if self.ahead.is_empty() => {}
-                Heard::Pause(_) | Heard::End => break,
+                Heard::Pause(_) | Heard::End => return true,
                 Heard::Failed(error) => {
                     self.failed = Some(error);
-                    break;
+                    return true;
                 }
             }
         }
-        matches!(sniff::format(&self.ahead, "-"), Format::Log | Format::Empty)
+        false
     }
 
     /// The origin of its lines, as far as its first ones tell.
