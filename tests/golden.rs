@@ -289,7 +289,7 @@ fn summary(sample: &Sample) -> (Vec<String>, Vec<String>) {
 }
 
 /// Causes that `meshwhy check` decides from state alone.
-const CHECKED: [&str; 9] = [
+const CHECKED: [&str; 10] = [
     "ca-cert-expired",
     "dataplane-mode-mismatch",
     "discovery-selectors",
@@ -299,6 +299,7 @@ const CHECKED: [&str; 9] = [
     "istiod-env-incompatible",
     "root-of-trust-mismatch",
     "stale-endpoint",
+    "version-skew",
 ];
 
 #[test]

@@ -71,7 +71,7 @@ mod transient_recovered;
 pub mod trust_domain_mismatch;
 pub mod tunnel;
 mod unsupported_feature;
-mod version_skew;
+pub mod version_skew;
 mod wasm_failure;
 mod waypoint_unavailable;
 mod webhook_cert_untrusted;

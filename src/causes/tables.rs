@@ -224,51 +224,6 @@ pub(super) fn not_found_by_proxy(view: &View<'_>) -> Vec<Verdict> {
     ]
 }
 
-/// Two parts of one mesh are further apart than is supported.
-pub(super) fn versions_apart(view: &View<'_>) -> Vec<Verdict> {
-    /// Minor versions that a proxy may be behind its control plane.
-    const BEHIND_MAX: u32 = 2;
-    let minor = |version: &str| {
-        version.trim_start_matches('v').strip_prefix("1.")?.split(['.', '-']).next()?.parse::<u32>().ok()
-    };
-    let mut control: Vec<(u32, &str, &Arc<Event>)> = Vec::new();
-    let mut data: Vec<(u32, &str, &str, &Arc<Event>)> = Vec::new();
-    for (event, state) in view.states() {
-        match state {
-            State::Version { component, versions } => {
-                for version in versions {
-                    let Some(minor) = minor(version) else { continue };
-                    match &**component {
-                        "control plane" | "pilot" => control.push((minor, version, event)),
-                        "data plane" => data.push((minor, version, "a proxy", event)),
-                        _ => {}
-                    }
-                }
-            }
-            State::ProxyStatus { proxy, version, .. } => {
-                if let Some(minor) = minor(version) {
-                    data.push((minor, version, proxy, event));
-                }
-            }
-            _ => {}
-        }
-    }
-    let apart = control.iter().find_map(|(ours, shown, event)| {
-        let far = data.iter().find(|(theirs, ..)| theirs.saturating_add(BEHIND_MAX) < *ours || ours < theirs)?;
-        Some((*shown, *event, far))
-    });
-    let Some((ours, event, (_, theirs, who, row))) = apart else { return Vec::new() };
-    vec![
-        Verdict::likely(who)
-            .slot("who", who)
-            .slot("ours", ours)
-            .slot("theirs", theirs)
-            .slot("reason", "further apart than Istio supports")
-            .because(event, "the control plane's version")
-            .because(row, "the proxy's version"),
-    ]
-}
-
 /// The kubelet's probe of an application's port is cut, as the mesh cuts plain text under STRICT.
 pub(super) fn probe_cut(view: &View<'_>) -> Vec<Verdict> {
     let cut = view.states().find_map(|(event, state)| match state {

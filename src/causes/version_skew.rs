@@ -7,7 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::origin::Role;
 use meshwhy_parsers::state::State;
 
-use super::{control_link, tables};
+use super::control_link;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -21,13 +21,13 @@ pub static CAUSE: Cause = Cause {
                 that is newer may have dropped what the old istiod still uses. It happens when the control plane is upgraded and \
                 workloads are not restarted, or when a second revision or a vendor's copy injects another image. The rejection \
                 reads like a mistake in someone's configuration.",
-    remedy: "Bring the parts together: restart {who} so that it is injected with the control plane's version, or upgrade the \
-             control plane first.",
+    remedy: "Bring the parts together: upgrade the control plane where it is the older one, then restart {who}, so that \
+             the control plane's version is injected.",
     verify: "istioctl proxy-status",
     explains: &[("xds-rejected", Within::Token)],
     hits: &["proxy-older-than-its-control-plane"],
     near_misses: &["listener-names-a-missing-file"],
-    rules: &[Rule::Mesh(tables::versions_apart), Rule::on(Kind::Nack, judge)],
+    rules: &[Rule::on(Kind::Nack, judge)],
 };
 
 /// How many minor versions a proxy may be behind its control plane.
@@ -58,7 +58,13 @@ fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .because(event, "the proxy does not know what it is sent")
             .settle_by("istioctl proxy-status"),
     };
-    Some(verdict.slot("who", who).slot("reason", reason).token(nack.resource.as_deref().unwrap_or("(not named)")))
+    Some(
+        verdict
+            .slot("who", who)
+            .slot("reason", reason)
+            .token(who)
+            .token(nack.resource.as_deref().unwrap_or("(not named)")),
+    )
 }
 
 /// Whether a rejection says that the proxy lacks a type, a field or an extension.

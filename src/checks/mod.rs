@@ -10,6 +10,7 @@ pub mod pods;
 pub mod services;
 pub mod stale;
 pub mod trust;
+pub mod versions;
 
 #[cfg(test)]
 pub mod testing;
@@ -24,6 +25,7 @@ use crate::engine::mesh::Doc;
 pub static ALL: &[&Check] = &[
     &environment::CHECK,
     &pods::CHECK,
+    &versions::CHECK,
     &gateways::CHECK,
     &trust::ROOTS,
     &trust::VALIDITY,
