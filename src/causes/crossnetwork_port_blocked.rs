@@ -31,13 +31,19 @@ pub static CAUSE: Cause = Cause {
         ("istiod-unreachable", Within::Token),
         ("mtu-blackhole", Within::Token),
     ],
-    hits: &["gateway-port-black-holed", "gateway-port-times-out", "crossnetwork-port-filtered"],
+    hits: &[
+        "gateway-port-black-holed",
+        "gateway-port-times-out",
+        "crossnetwork-port-filtered",
+        "state-healthy-but-port-filtered",
+    ],
     near_misses: &[
         "gateway-refuses-15008",
         "hbone-port-blocked",
         "external-host-does-not-answer",
         "gateway-pod-crashing",
         "tunnel-mtu-too-small",
+        "state-gateway-without-15443",
     ],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request), Rule::Mesh(probes)],
 };

@@ -22,13 +22,19 @@ pub static CAUSE: Cause = Cause {
                 of calls that is sent to the other network fails, so that it looks like an unreliable application.",
     remedy: "Look at the gateway pods of {network}: ready? Does the proxy listen on {port}? Does the Service map it?",
     verify: "nc -vz {host} {port}",
-    explains: &[("crossnetwork-port-blocked", Within::Token), ("upstream-connect-timeout", Within::Token)],
-    hits: &["gateway-refuses-15008", "gateway-port-refused", "gateway-pod-crashing"],
+    explains: &[
+        ("crossnetwork-port-blocked", Within::Token),
+        ("upstream-connect-timeout", Within::Token),
+        // A load balancer takes the connection and ends it where no pod stands behind it.
+        ("eastwest-gateway-misconfigured", Within::Token),
+    ],
+    hits: &["gateway-refuses-15008", "gateway-port-refused", "gateway-pod-crashing", "state-gateway-has-no-ready-pod"],
     near_misses: &[
         "gateway-port-black-holed",
         "ambient-pod-not-captured",
         "crossnetwork-port-filtered",
         "old-replica-sets-listed",
+        "state-services-not-exposed",
     ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "gateway)")),

@@ -27,18 +27,23 @@ pub static CAUSE: Cause = Cause {
         ("pod-ip-unreachable", Within::Mesh),
         ("upstream-connect-timeout", Within::Mesh),
         ("network-label-wrong", Within::Mesh),
+        ("crossnetwork-port-blocked", Within::Token),
     ],
     hits: &[
         "gateway-without-mesh-port",
         "gateway-class-not-installed",
         "network-without-gateway",
         "gateway-does-not-expose-services",
+        "state-gateway-without-15443",
+        "state-services-not-exposed",
     ],
     near_misses: &[
         "gateway-address-pending",
         "crossnetwork-port-filtered",
         "gateway-came-later",
         "network-without-gateway-pending",
+        "state-healthy-but-port-filtered",
+        "state-gateway-has-no-ready-pod",
     ],
     rules: &[
         Rule::on(Kind::Network, named_by_istiod),

@@ -38,6 +38,7 @@ pub static CAUSE: Cause = Cause {
         "gateway-api-not-programmed",
         "gateway-host-unresolved",
         "network-without-gateway-pending",
+        "state-gateway-host-unresolved",
     ],
     near_misses: &[
         "network-label-missing",

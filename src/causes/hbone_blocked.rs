@@ -25,12 +25,18 @@ pub static CAUSE: Cause = Cause {
              of that pod.",
     verify: "kubectl get networkpolicy -n {namespace} -o yaml",
     explains: &[],
-    hits: &["hbone-port-blocked", "flat-network-one-pod-blocked", "hbone-dropped-by-policy"],
+    hits: &[
+        "hbone-port-blocked",
+        "flat-network-one-pod-blocked",
+        "hbone-dropped-by-policy",
+        "state-flat-hbone-filtered",
+    ],
     near_misses: &[
         "ambient-same-network-name",
         "ambient-pod-gone",
         "ambient-pod-not-captured",
         "gateway-port-black-holed",
+        "state-stale-flat-entries",
     ],
     rules: &[
         Rule::Mesh(tables::hbone_dropped),

@@ -26,7 +26,7 @@ pub static CAUSE: Cause = Cause {
         ("no-healthy-upstream", Within::Token),
         ("stale-endpoint", Within::Token),
     ],
-    hits: &["peer-gateway-refuses"],
+    hits: &["peer-gateway-refuses", "state-peer-disconnected"],
     near_misses: &["peer-unknown-authority", "peer-reconnected"],
     rules: &[
         Rule::Mesh(tables::peer_gateway),

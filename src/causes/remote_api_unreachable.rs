@@ -30,7 +30,12 @@ pub static CAUSE: Cause = Cause {
         ("istiod-replicas-diverged", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-api-private-endpoint", "remote-api-loopback", "remote-sync-without-reason"],
+    hits: &[
+        "remote-api-private-endpoint",
+        "remote-api-loopback",
+        "remote-sync-without-reason",
+        "state-remote-cluster-timeout",
+    ],
     near_misses: &["remote-api-restarted", "remote-token-revoked", "removed-before-first-sync", "tunnel-mtu-too-small"],
     rules: &[
         Rule::Mesh(tables::remote_timeout),

@@ -26,9 +26,19 @@ pub static CAUSE: Cause = Cause {
     remedy: "Compare {addr} with the pods of its cluster. If it is gone: is istiod's link to that cluster up, are there \
              leftover WorkloadEntries? Restarting istiod hides the fault, it does not mend it.",
     verify: "kubectl get pods -A -o wide --field-selector status.podIP={host}",
-    explains: &[("upstream-connect-timeout", Within::Token)],
-    hits: &["ambient-pod-gone", "ambient-address-reused", "removed-cluster-stays-in-proxies"],
-    near_misses: &["hbone-port-blocked", "ambient-wrong-interface", "ambient-same-network-name"],
+    explains: &[("upstream-connect-timeout", Within::Token), ("hbone-blocked", Within::Token)],
+    hits: &[
+        "ambient-pod-gone",
+        "ambient-address-reused",
+        "removed-cluster-stays-in-proxies",
+        "state-stale-flat-entries",
+    ],
+    near_misses: &[
+        "hbone-port-blocked",
+        "ambient-wrong-interface",
+        "ambient-same-network-name",
+        "state-flat-hbone-filtered",
+    ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "stale workload")),
         Rule::after(Kind::Connection, 5, connection),

@@ -224,8 +224,8 @@ impl<'m> Parted<'m> {
         })?;
         let reason = format!("container {} was killed for memory, {} restarts", container.name, container.restarts);
         if !matches!(self.stand(object, pod), Stand::Ready) {
-            // Of the other parts the pod's own failure says it; what lacks istiod is told by what istiod lacks.
-            if self.part != Part::Istiod {
+            // Of the other parts the pod's own failure says it; these two are causes of what others lack.
+            if !matches!(self.part, Part::Istiod | Part::EastWest) {
                 return None;
             }
             let shows = "it went over its memory limit, and is not ready since";
@@ -235,7 +235,8 @@ impl<'m> Parted<'m> {
                 .slot("what", "memory")
                 .slot("reason", &reason)
                 .token(&object.name);
-            let verdict = shown(verdict.token("istiod"), object, &quote, shows);
+            let verdict = if self.part == Part::Istiod { verdict.token("istiod") } else { verdict };
+            let verdict = shown(verdict, object, &quote, shows);
             return Some(Item::fail(self.cluster.title(), object.title(), reason, "resource-exhaustion", verdict));
         }
         let is_old = matches!((at, self.latest), (Some(at), Some(latest)) if at.plus(RECENT) < latest);
