@@ -289,7 +289,7 @@ fn summary(sample: &Sample) -> (Vec<String>, Vec<String>) {
 }
 
 /// Causes that `meshwhy check` decides from state alone.
-const CHECKED: [&str; 10] = [
+const CHECKED: [&str; 12] = [
     "ca-cert-expired",
     "dataplane-mode-mismatch",
     "discovery-selectors",
@@ -297,6 +297,8 @@ const CHECKED: [&str; 10] = [
     "eastwest-gateway-misconfigured",
     "eastwest-gateway-no-address",
     "istiod-env-incompatible",
+    "istiod-remote-misaddressed",
+    "istiod-remote-missing",
     "root-of-trust-mismatch",
     "stale-endpoint",
     "version-skew",

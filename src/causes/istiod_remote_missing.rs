@@ -6,7 +6,7 @@ use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Kind};
 use meshwhy_parsers::state::State;
 
-use super::{control_link, tables};
+use super::control_link;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -31,7 +31,6 @@ pub static CAUSE: Cause = Cause {
     hits: &["remote-cluster-without-control-plane-service"],
     near_misses: &["cluster-dns-does-not-answer"],
     rules: &[
-        Rule::Mesh(tables::control_plane_service),
         Rule::after(Kind::Stream, 5, judge_link),
         Rule::after(Kind::Certificate, 5, judge_link),
         Rule::after(Kind::Webhook, 5, judge_webhook),

@@ -139,37 +139,6 @@ fn invalid_secret(view: &View<'_>, of: fn(&str) -> bool, verdict: fn(&str, &Arc<
     row.map(|(event, name)| verdict(name, event)).into_iter().collect()
 }
 
-/// The way to the control plane was looked for and is not there, in a cluster that runs no istiod.
-pub(super) fn control_plane_service(view: &View<'_>) -> Vec<Verdict> {
-    let pods = saved::pods(view);
-    let missing = view.states().find_map(|(event, state)| {
-        let (is_ours, shows) = match state {
-            State::Missing { kind, name, .. } => {
-                let is_kind =
-                    kind.starts_with("service") || kind.starts_with("endpoint") || &**kind == "svc" || &**kind == "ep";
-                (is_kind && saved::is_istiod(name), "there is no such object")
-            }
-            State::Endpoints { name, addresses, .. } => {
-                (saved::is_istiod(name) && addresses.is_empty(), "the service leads nowhere")
-            }
-            _ => (false, ""),
-        };
-        let runs_here =
-            pods.iter().any(|pod| saved::is_istiod(pod.name) && pod.event.origin.cluster == event.origin.cluster);
-        (is_ours && !runs_here).then_some((event, shows))
-    });
-    let Some((event, shows)) = missing else { return Vec::new() };
-    let cluster = &event.origin.cluster;
-    vec![
-        Verdict::likely(cluster)
-            .slot("cluster", cluster)
-            .slot("reason", shows)
-            .token("istiod")
-            .because(event, shows)
-            .settle_by("kubectl -n istio-system get pods,service,endpoints"),
-    ]
-}
-
 /// A proxy whose configuration istiod lists as refused or not taken over.
 pub(super) fn proxy_status(view: &View<'_>) -> Vec<Verdict> {
     let row = view.states().find_map(|(event, state)| match state {

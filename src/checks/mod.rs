@@ -7,6 +7,7 @@ pub mod gateways;
 pub mod locality;
 pub mod modes;
 pub mod pods;
+pub mod remote_control_plane;
 pub mod services;
 pub mod stale;
 pub mod trust;
@@ -26,6 +27,7 @@ pub static ALL: &[&Check] = &[
     &environment::CHECK,
     &pods::CHECK,
     &versions::CHECK,
+    &remote_control_plane::CHECK,
     &gateways::CHECK,
     &trust::ROOTS,
     &trust::VALIDITY,
