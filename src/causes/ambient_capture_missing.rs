@@ -24,8 +24,13 @@ pub static CAUSE: Cause = Cause {
              log there and restart the pod.",
     verify: "kubectl get pod -n {namespace} {pod} -o jsonpath='{.metadata.annotations.ambient\\.istio\\.io/redirection}'",
     explains: &[],
-    hits: &["ambient-pod-not-captured"],
-    near_misses: &["ambient-application-refuses", "gateway-refuses-15008", "hbone-port-blocked"],
+    hits: &["ambient-pod-not-captured", "state-joined-pod-refuses-tunnel-uncaptured"],
+    near_misses: &[
+        "ambient-application-refuses",
+        "gateway-refuses-15008",
+        "hbone-port-blocked",
+        "state-joined-pod-refuses-tunnel-ztunnel-down",
+    ],
     rules: &[Rule::after(Kind::Connection, 5, connection)],
 };
 

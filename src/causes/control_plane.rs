@@ -131,8 +131,13 @@ pub static DISCOVERY_SELECTORS: Cause = Cause {
         ("ztunnel-not-ready", Within::Cluster),
         ("no-healthy-upstream", Within::Cluster),
     ],
-    hits: &["discovery-selector-unreadable"],
-    near_misses: &["ambient-flag-without-ambient"],
+    hits: &["discovery-selector-unreadable", "state-joined-no-endpoint-hidden"],
+    near_misses: &[
+        "ambient-flag-without-ambient",
+        "state-joined-no-endpoint-no-secret",
+        "state-joined-no-endpoint-not-ready",
+        "state-joined-no-endpoint-other-port",
+    ],
     rules: &[Rule::on(Kind::Config, selectors)],
 };
 
@@ -152,8 +157,8 @@ pub static CA_CERT_EXPIRED: Cause = Cause {
         ("root-of-trust-mismatch", Within::Cluster),
         ("istiod-down", Within::File),
     ],
-    hits: &["signing-certificate-ended"],
-    near_misses: &["remote-api-ca-not-in-secret"],
+    hits: &["signing-certificate-ended", "state-joined-signing-certificate-ended"],
+    near_misses: &["remote-api-ca-not-in-secret", "state-joined-signing-certificate-renewed"],
     rules: &[
         Rule::Mesh(tables::root_certificate),
         Rule::on(Kind::Trust, ca_broken),

@@ -36,6 +36,7 @@ pub static CAUSE: Cause = Cause {
         "gateway-port-times-out",
         "crossnetwork-port-filtered",
         "state-healthy-but-port-filtered",
+        "state-joined-plain-answer-filtered",
     ],
     near_misses: &[
         "gateway-refuses-15008",
@@ -44,6 +45,9 @@ pub static CAUSE: Cause = Cause {
         "gateway-pod-crashing",
         "tunnel-mtu-too-small",
         "state-gateway-without-15443",
+        "state-joined-plain-answer-terminated",
+        "state-joined-refused-ambient-gateway",
+        "state-joined-refused-gateway-down",
     ],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request), Rule::Mesh(probes)],
 };

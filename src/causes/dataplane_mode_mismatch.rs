@@ -32,8 +32,12 @@ pub static CAUSE: Cause = Cause {
         ("upstream-not-listening", Within::Token),
         ("upstream-connect-timeout", Within::Token),
     ],
-    hits: &["gateway-serves-sidecars-only"],
-    near_misses: &["gateway-refuses-15008"],
+    hits: &[
+        "gateway-serves-sidecars-only",
+        "state-joined-15008-refused-sidecar-gateway",
+        "state-joined-refused-ambient-gateway",
+    ],
+    near_misses: &["gateway-refuses-15008", "state-joined-15008-refused-no-pod", "state-joined-refused-gateway-down"],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request)],
 };
 

@@ -26,12 +26,13 @@ pub static CAUSE: Cause = Cause {
         ("ca-provider-unavailable", Within::File),
         ("sds-secret-missing", Within::File),
     ],
-    hits: &["cluster-dns-does-not-answer", "ambient-gateway-name-unresolved"],
+    hits: &["cluster-dns-does-not-answer", "ambient-gateway-name-unresolved", "state-joined-control-plane-no-name"],
     near_misses: &[
         "control-plane-comes-late",
         "remote-cluster-without-control-plane-service",
         "host-without-route",
         "rpfilter-drops-ztunnel",
+        "state-joined-control-plane-no-service",
     ],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),

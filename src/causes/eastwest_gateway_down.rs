@@ -28,13 +28,21 @@ pub static CAUSE: Cause = Cause {
         // A load balancer takes the connection and ends it where no pod stands behind it.
         ("eastwest-gateway-misconfigured", Within::Token),
     ],
-    hits: &["gateway-refuses-15008", "gateway-port-refused", "gateway-pod-crashing", "state-gateway-has-no-ready-pod"],
+    hits: &[
+        "gateway-refuses-15008",
+        "gateway-port-refused",
+        "gateway-pod-crashing",
+        "state-gateway-has-no-ready-pod",
+        "state-joined-15008-refused-no-pod",
+        "state-joined-refused-gateway-down",
+    ],
     near_misses: &[
         "gateway-port-black-holed",
         "ambient-pod-not-captured",
         "crossnetwork-port-filtered",
         "old-replica-sets-listed",
         "state-services-not-exposed",
+        "state-joined-15008-refused-sidecar-gateway",
     ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "gateway)")),

@@ -36,6 +36,7 @@ pub static CAUSE: Cause = Cause {
         "gateway-does-not-expose-services",
         "state-gateway-without-15443",
         "state-services-not-exposed",
+        "state-joined-plain-answer-terminated",
     ],
     near_misses: &[
         "gateway-address-pending",
@@ -44,6 +45,7 @@ pub static CAUSE: Cause = Cause {
         "network-without-gateway-pending",
         "state-healthy-but-port-filtered",
         "state-gateway-has-no-ready-pod",
+        "state-joined-plain-answer-filtered",
     ],
     rules: &[
         Rule::on(Kind::Network, named_by_istiod),

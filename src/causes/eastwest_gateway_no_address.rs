@@ -39,12 +39,15 @@ pub static CAUSE: Cause = Cause {
         "gateway-host-unresolved",
         "network-without-gateway-pending",
         "state-gateway-host-unresolved",
+        "state-joined-pod-address-gateway-pending",
     ],
     near_misses: &[
         "network-label-missing",
         "gateway-without-mesh-port",
         "gateway-came-later",
         "network-without-gateway",
+        "state-joined-pod-address-flat",
+        "state-joined-pod-address-no-label",
     ],
     rules: &[
         Rule::Mesh(load_balancer_failed),

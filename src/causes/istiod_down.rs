@@ -34,8 +34,15 @@ pub static CAUSE: Cause = Cause {
         ("ztunnel-not-ready", Within::Mesh),
         ("dns-failure", Within::Token),
     ],
-    hits: &["control-plane-crashed", "istiod-pods-crash"],
-    near_misses: &["control-plane-port-dropped", "control-plane-comes-late", "old-replica-sets-listed"],
+    hits: &["control-plane-crashed", "istiod-pods-crash", "state-joined-control-plane-killed"],
+    near_misses: &[
+        "control-plane-port-dropped",
+        "control-plane-comes-late",
+        "old-replica-sets-listed",
+        "state-joined-control-plane-address-old",
+        "state-joined-control-plane-filtered",
+        "state-joined-control-plane-refuses",
+    ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "(istiod)")),
         Rule::after(Kind::Stream, 5, judge_link),

@@ -29,8 +29,13 @@ pub static CAUSE: Cause = Cause {
         ("crossnetwork-port-blocked", Within::Token),
         ("ca-provider-unavailable", Within::File),
     ],
-    hits: &["control-plane-address-is-stale"],
-    near_misses: &["control-plane-port-dropped"],
+    hits: &["control-plane-address-is-stale", "state-joined-control-plane-address-old"],
+    near_misses: &[
+        "control-plane-port-dropped",
+        "state-joined-control-plane-filtered",
+        "state-joined-control-plane-killed",
+        "state-joined-control-plane-refuses",
+    ],
     rules: &[Rule::after(Kind::Stream, 5, judge_link), Rule::after(Kind::Certificate, 5, judge_link)],
 };
 

@@ -28,8 +28,14 @@ pub static CAUSE: Cause = Cause {
         ("webhook-unreachable", Within::Cluster),
         ("ca-provider-unavailable", Within::File),
     ],
-    hits: &["remote-cluster-without-control-plane-service"],
-    near_misses: &["cluster-dns-does-not-answer"],
+    hits: &["remote-cluster-without-control-plane-service", "state-joined-control-plane-no-service"],
+    near_misses: &[
+        "cluster-dns-does-not-answer",
+        "state-joined-control-plane-filtered",
+        "state-joined-control-plane-killed",
+        "state-joined-control-plane-no-name",
+        "state-joined-control-plane-refuses",
+    ],
     rules: &[
         Rule::after(Kind::Stream, 5, judge_link),
         Rule::after(Kind::Certificate, 5, judge_link),

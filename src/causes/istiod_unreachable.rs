@@ -30,7 +30,7 @@ pub static CAUSE: Cause = Cause {
         ("ztunnel-not-ready", Within::Cluster),
         ("probe-blocked", Within::File),
     ],
-    hits: &["control-plane-port-dropped"],
+    hits: &["control-plane-port-dropped", "state-joined-control-plane-filtered", "state-joined-control-plane-refuses"],
     near_misses: &["control-plane-comes-late", "control-plane-crashed", "rpfilter-drops-ztunnel"],
     rules: &[
         Rule::after(Kind::Stream, 5, judge_link),

@@ -46,6 +46,7 @@ pub static CAUSE: Cause = Cause {
         "network-label-missing",
         "one-network-label-for-two-clusters",
         "pod-of-another-cluster-among-endpoints",
+        "state-joined-pod-address-no-label",
     ],
     near_misses: &[
         "flat-network-one-pod-blocked",
@@ -54,6 +55,8 @@ pub static CAUSE: Cause = Cause {
         "ambient-flat-network-no-route",
         "network-label-late",
         "gateway-address-pending",
+        "state-joined-pod-address-flat",
+        "state-joined-pod-address-gateway-pending",
     ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "network config")),

@@ -19,7 +19,12 @@ pub static CAUSE: Cause = Cause {
         endpoints that this proxy does not get.",
     verify: "kubectl -n {namespace} get endpointslices -l kubernetes.io/service-name={name}",
     explains: &[("app-error", Within::Token)],
-    hits: &["service-has-no-endpoints", "ambient-service-without-endpoints"],
+    hits: &[
+        "service-has-no-endpoints",
+        "ambient-service-without-endpoints",
+        "state-joined-no-endpoint-not-ready",
+        "state-joined-tunnel-service-not-ready",
+    ],
     near_misses: &["ejected-after-errors", "subset-labels-match-no-pod", "route-to-missing-cluster"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, data_path::no_endpoint)),

@@ -26,8 +26,8 @@ pub static CAUSE: Cause = Cause {
         ("no-healthy-upstream", Within::Token),
         ("stale-endpoint", Within::Token),
     ],
-    hits: &["peer-gateway-refuses", "state-peer-disconnected"],
-    near_misses: &["peer-unknown-authority", "peer-reconnected"],
+    hits: &["peer-gateway-refuses", "state-peer-disconnected", "state-joined-peer-lost"],
+    near_misses: &["peer-unknown-authority", "peer-reconnected", "state-joined-peer-back"],
     rules: &[
         Rule::Mesh(tables::peer_gateway),
         Rule::Mesh(|view| tables::failed_check(view, "peer")),

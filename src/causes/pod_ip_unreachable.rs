@@ -24,7 +24,7 @@ pub static CAUSE: Cause = Cause {
              them different network names and gateways.",
     verify: "kubectl debug -it <pod of {own}> --image=busybox -- nc -vz {addr} 15008",
     explains: &[],
-    hits: &["ambient-flat-network-no-route"],
+    hits: &["ambient-flat-network-no-route", "state-joined-pod-address-flat"],
     near_misses: &[
         "ambient-same-network-name",
         "hbone-port-blocked",
@@ -32,6 +32,8 @@ pub static CAUSE: Cause = Cause {
         "one-network-label-for-two-clusters",
         "pod-of-another-cluster-among-endpoints",
         "flat-network-one-pod-blocked",
+        "state-joined-pod-address-gateway-pending",
+        "state-joined-pod-address-no-label",
     ],
     rules: &[
         Rule::Mesh(one_label),

@@ -27,8 +27,8 @@ pub static CAUSE: Cause = Cause {
         ("istiod-replicas-diverged", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-api-ca-not-in-secret"],
-    near_misses: &["peer-unknown-authority"],
+    hits: &["remote-api-ca-not-in-secret", "state-joined-api-ca-of-before"],
+    near_misses: &["peer-unknown-authority", "state-joined-api-ca-corrected"],
     rules: &[Rule::on(Kind::Remote, judge), Rule::on(Kind::ClientRefused, judge)],
 };
 

@@ -26,8 +26,8 @@ pub static CAUSE: Cause = Cause {
         ("istiod-replicas-diverged", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-reader-without-role"],
-    near_misses: &["remote-token-revoked", "istiod-without-role"],
+    hits: &["remote-reader-without-role", "state-joined-reader-not-bound"],
+    near_misses: &["remote-token-revoked", "istiod-without-role", "state-joined-reader-bound-again"],
     rules: &[Rule::on(Kind::Remote, judge), Rule::on(Kind::ClientRefused, judge)],
 };
 

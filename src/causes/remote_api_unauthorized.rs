@@ -28,8 +28,8 @@ pub static CAUSE: Cause = Cause {
         ("istiod-replicas-diverged", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-token-revoked"],
-    near_misses: &["remote-reader-without-role", "remote-api-restarted"],
+    hits: &["remote-token-revoked", "state-joined-token-ended"],
+    near_misses: &["remote-reader-without-role", "remote-api-restarted", "state-joined-token-renewed"],
     rules: &[Rule::on(Kind::Remote, judge), Rule::on(Kind::ClientRefused, judge)],
 };
 

@@ -35,8 +35,15 @@ pub static CAUSE: Cause = Cause {
         "remote-api-loopback",
         "remote-sync-without-reason",
         "state-remote-cluster-timeout",
+        "state-joined-secret-with-loopback",
     ],
-    near_misses: &["remote-api-restarted", "remote-token-revoked", "removed-before-first-sync", "tunnel-mtu-too-small"],
+    near_misses: &[
+        "remote-api-restarted",
+        "remote-token-revoked",
+        "removed-before-first-sync",
+        "tunnel-mtu-too-small",
+        "state-joined-secret-with-address",
+    ],
     rules: &[
         Rule::Mesh(tables::remote_timeout),
         Rule::on(Kind::Remote, judge),

@@ -26,8 +26,8 @@ pub static CAUSE: Cause = Cause {
         ("cluster-id-conflict", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-secret-with-exec"],
-    near_misses: &["remote-token-revoked"],
+    hits: &["remote-secret-with-exec", "state-joined-secret-with-exec"],
+    near_misses: &["remote-token-revoked", "state-joined-secret-with-token"],
     rules: &[Rule::on(Kind::Remote, judge)],
 };
 

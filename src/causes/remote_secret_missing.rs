@@ -31,8 +31,17 @@ pub static CAUSE: Cause = Cause {
         "remote-secret-without-label",
         "create-remote-secret-fails",
         "secret-in-one-direction-only",
+        "state-joined-no-endpoint-no-secret",
     ],
-    near_misses: &["remote-secrets-both-taken-up", "only-local-answers-by-locality"],
+    near_misses: &[
+        "remote-secrets-both-taken-up",
+        "only-local-answers-by-locality",
+        "state-joined-no-endpoint-hidden",
+        "state-joined-no-endpoint-not-ready",
+        "state-joined-no-endpoint-other-port",
+        "state-joined-tunnel-service-not-global",
+        "state-joined-tunnel-service-not-ready",
+    ],
     rules: &[
         Rule::on(Kind::Config, not_created),
         Rule::on(Kind::ClientRefused, client_of_unknown_cluster),

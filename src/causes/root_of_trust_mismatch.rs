@@ -47,6 +47,7 @@ pub static CAUSE: Cause = Cause {
         "peer-unknown-authority",
         "two-self-signed-clusters",
         "new-root-ignored",
+        "state-joined-roots-differ",
     ],
     near_misses: &[
         "gateway-refuses-a-client-certificate",
@@ -54,6 +55,9 @@ pub static CAUSE: Cause = Cause {
         "expired-workload-certificate",
         "remote-api-ca-not-in-secret",
         "two-plugged-in-clusters",
+        "state-joined-plain-answer-filtered",
+        "state-joined-plain-answer-terminated",
+        "state-joined-roots-agree",
     ],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),

@@ -25,7 +25,7 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl ztunnel-config certificates; istioctl ztunnel-config service | grep <service>",
     explains: &[],
     hits: &["gateway-with-another-identity", "proxy-claims-another-account"],
-    near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ", "roots-differ"],
+    near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ", "roots-differ", "state-joined-roots-differ"],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Stream, 5, control_plane),

@@ -19,8 +19,13 @@ pub static CAUSE: Cause = Cause {
     remedy: "Make the Service {service} the same in every cluster: port names, numbers, protocols and type. First check: kubectl get svc in both, side by side.",
     verify: "kubectl get svc -A -o wide | grep -w {name}",
     explains: &[("no-healthy-upstream", Within::Token), ("upstream-not-listening", Within::Token)],
-    hits: &["service-ports-differ"],
-    near_misses: &["network-without-gateway"],
+    hits: &["service-ports-differ", "state-joined-no-endpoint-other-port"],
+    near_misses: &[
+        "network-without-gateway",
+        "state-joined-no-endpoint-hidden",
+        "state-joined-no-endpoint-no-secret",
+        "state-joined-no-endpoint-not-ready",
+    ],
     rules: &[Rule::on(Kind::Network, judge_istiod), Rule::Mesh(judge_tables)],
 };
 

@@ -24,8 +24,8 @@ pub static CAUSE: Cause = Cause {
              endpoints, and does it (and its waypoint) carry the label istio.io/global=true?",
     verify: "kubectl --context <remote> get service -A -l istio.io/global=true",
     explains: &[],
-    hits: &["gateway-does-not-know-service"],
-    near_misses: &["gateway-refuses-15008", "ambient-application-refuses"],
+    hits: &["gateway-does-not-know-service", "state-joined-tunnel-service-not-global"],
+    near_misses: &["gateway-refuses-15008", "ambient-application-refuses", "state-joined-tunnel-service-not-ready"],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::Mesh(labels)],
 };
 

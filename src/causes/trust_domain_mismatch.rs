@@ -25,7 +25,12 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl get configmap istio -n istio-system -o yaml | grep -A3 -i trustDomain",
     explains: &[("san-mismatch", Within::Token)],
     hits: &["ambient-trust-domains-differ", "istiod-foreign-trust-domain"],
-    near_misses: &["ambient-roots-differ", "gateway-with-another-identity", "peer-unknown-authority"],
+    near_misses: &[
+        "ambient-roots-differ",
+        "gateway-with-another-identity",
+        "peer-unknown-authority",
+        "state-joined-roots-differ",
+    ],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::on(Kind::Trust, named_by_istiod)],
 };
 

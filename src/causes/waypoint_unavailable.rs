@@ -24,8 +24,8 @@ pub static CAUSE: Cause = Cause {
              is bound to it.",
     verify: "istioctl waypoint list -A; kubectl get pods -A -l gateway.networking.k8s.io/gateway-class-name=istio-waypoint",
     explains: &[("no-healthy-upstream", Within::Token)],
-    hits: &["ambient-waypoint-missing", "ambient-waypoint-refuses"],
-    near_misses: &["ambient-pod-not-captured", "ambient-service-without-endpoints"],
+    hits: &["ambient-waypoint-missing", "ambient-waypoint-refuses", "state-joined-waypoint-not-there"],
+    near_misses: &["ambient-pod-not-captured", "ambient-service-without-endpoints", "state-joined-waypoint-made-since"],
     rules: &[Rule::after(Kind::Connection, 5, connection)],
 };
 

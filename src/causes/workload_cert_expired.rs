@@ -25,7 +25,13 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl ztunnel-config certificates | grep {who}",
     explains: &[],
     hits: &["ambient-certificate-expired", "expired-workload-certificate"],
-    near_misses: &["ambient-clock-behind", "ambient-roots-differ", "machine-clock-behind"],
+    near_misses: &[
+        "ambient-clock-behind",
+        "ambient-roots-differ",
+        "machine-clock-behind",
+        "state-joined-signing-certificate-ended",
+        "state-joined-signing-certificate-renewed",
+    ],
     rules: &[
         Rule::Mesh(tables::workload_certificate),
         Rule::after(Kind::Connection, 5, connection),

@@ -24,7 +24,7 @@ pub static CAUSE: Cause = Cause {
              discovery selectors, cluster ID and node name.",
     verify: "istioctl ztunnel-config workload --workload-namespace {namespace}",
     explains: &[],
-    hits: &["ambient-pod-unknown-to-istiod", "ztunnel-cannot-start"],
+    hits: &["ambient-pod-unknown-to-istiod", "ztunnel-cannot-start", "state-joined-pod-refuses-tunnel-ztunnel-down"],
     near_misses: &["ztunnel-xds-reconnects", "ambient-pod-not-captured"],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "(ztunnel)")),

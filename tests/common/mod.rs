@@ -26,8 +26,10 @@ pub struct Sample {
     pub hits: Vec<String>,
     /// Whether it says what `meshwhy replay` names. A sample of state alone speaks of `check` and `trace` only.
     pub is_replayed: bool,
-    /// Causes it only looks like.
+    /// Causes it only looks like: they are not named at all.
     pub near_misses: Vec<String>,
+    /// Causes that lines suggest and the state beside them speaks against: named as possible at most.
+    pub possible: Vec<String>,
     /// Notes it proves.
     pub notes: Vec<String>,
     /// What `meshwhy check` names as failed; `None` where the sample says nothing about it, empty for a healthy mesh.
@@ -162,11 +164,12 @@ fn sample(name: &str) -> Result<Sample, String> {
             "versions" => sample.versions = value.to_string(),
             "hits" => (sample.hits, sample.is_replayed) = (slugs(value), true),
             "near-misses" => sample.near_misses = slugs(value),
+            "possible" => sample.possible = slugs(value),
             "notes" => sample.notes = slugs(value),
             "check" => sample.check = Some(slugs(value)),
             "trace" => sample.traces.push(trace(value).ok_or_else(|| wrong("trace is `FROM TO -> slug or ok`"))?),
             _ => {
-                let keys = "kind, versions, hits, near-misses, notes, check, trace";
+                let keys = "kind, versions, hits, near-misses, possible, notes, check, trace";
                 return Err(wrong(&format!("{key:?} is none of {keys}")));
             }
         }
