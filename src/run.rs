@@ -66,7 +66,7 @@ fn engine(config: &ReplayConfig) -> Engine {
         Task::Check { before_linking } => {
             (all().filter(|check| !before_linking || check.before_linking).collect(), Asks::State)
         }
-        Task::Trace(..) => (Vec::new(), Asks::Nothing),
+        Task::Trace(..) => (all().collect(), Asks::Nothing),
     };
     Engine::presorted(config.causes.clone(), config.limits).with_checks(checks, asks)
 }
@@ -171,7 +171,8 @@ impl Run<'_> {
             Task::Replay => {}
             Task::Check { .. } => self.output.checks(self.out, self.engine.checked(), self.engine.findings())?,
             Task::Trace(from, to) => {
-                let trace = trace::walk(&self.engine.view(), from, to).map_err(anyhow::Error::msg)?;
+                let trace =
+                    trace::walk(&self.engine.view(), self.engine.checked(), from, to).map_err(anyhow::Error::msg)?;
                 return self.close_trace(&trace, &summary);
             }
         }

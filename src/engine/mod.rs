@@ -74,7 +74,7 @@ pub enum Asks {
     Why,
     /// What is wrong with the state, whether a line shows it or not.
     State,
-    /// Nothing: it only holds what is known, for questions of one's own.
+    /// No more than what checks say: it holds what is known, for questions of one's own.
     Nothing,
 }
 
@@ -170,9 +170,7 @@ impl Engine {
         }
         self.ended = true;
         // State first: it weighs what lines suggest.
-        if self.asks != Asks::Nothing {
-            self.checked = self.run_checks();
-        }
+        self.checked = self.run_checks();
         for symptom in self.cases.symptoms() {
             self.judge(&symptom);
         }
@@ -214,7 +212,7 @@ impl Engine {
 
     /// Everything that is known, for questions of one's own.
     pub fn view(&self) -> View<'_> {
-        View::new(&self.world, self.ended)
+        View::new(&self.world, self.ended).asking_state(self.asks != Asks::Why)
     }
 
     /// What was counted.
@@ -446,7 +444,7 @@ impl Engine {
     }
 
     fn run_checks(&mut self) -> Vec<Checked> {
-        let view = View::new(&self.world, self.ended).asking_state(self.asks == Asks::State);
+        let view = View::new(&self.world, self.ended).asking_state(self.asks != Asks::Why);
         let mut all = Vec::new();
         for check in &self.checks {
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (check.run)(&view))) {

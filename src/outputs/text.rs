@@ -45,12 +45,14 @@ pub struct Text {
     look: Look,
     /// Whether something was said while the input was open.
     said: bool,
+    /// Whether a call was walked, which says itself that nothing fails.
+    walked: bool,
 }
 
 impl Text {
     /// Text that looks like this.
     pub fn new(look: Look) -> Text {
-        Text { look, said: false }
+        Text { look, said: false, walked: false }
     }
 }
 
@@ -69,14 +71,15 @@ impl Output for Text {
         out.write_all(page.checks(checked, findings).as_bytes())
     }
 
-    fn trace(&mut self, out: &mut dyn io::Write, trace: &Trace, _: Option<&Finding>) -> io::Result<()> {
+    fn trace(&mut self, out: &mut dyn io::Write, trace: &Trace, finding: Option<&Finding>) -> io::Result<()> {
         let page = Page { look: self.look, text: String::new() };
-        out.write_all(page.trace(trace).as_bytes())
+        self.walked = true;
+        out.write_all(page.trace(trace, finding).as_bytes())
     }
 
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
         let page = Page { look: self.look, text: String::new() };
-        let text = if self.look.quiet { page.quiet(findings) } else { page.whole(findings, summary) };
+        let text = if self.look.quiet { page.quiet(findings) } else { page.whole(findings, summary, self.walked) };
         if self.said {
             writeln!(out)?;
         }
@@ -126,19 +129,46 @@ impl Page {
         self.text
     }
 
-    fn trace(mut self, trace: &Trace) -> String {
+    fn trace(mut self, trace: &Trace, finding: Option<&Finding>) -> String {
         self.line(&printable(&format!("{} calls {}", trace.from, trace.to)));
         for (at, hop) in trace.hops.iter().enumerate() {
+            if self.look.quiet && hop.outcome < Outcome::Warn {
+                continue;
+            }
             let text = printable(&format!("{}. {}, {}: {}", at + 1, hop.name, hop.place, hop.says)).into_owned();
             self.outcome(hop.outcome, &text);
             for evidence in &hop.told {
-                let told = format!("{}: {}", evidence.place(), evidence.quote);
-                let told = trim_middle(&printable(&told), self.look.width.saturating_sub(OUTCOME_GAP.len()).max(20));
-                self.line(&format!("{OUTCOME_GAP}{}", self.paint(DIM, &told)));
+                self.told(evidence);
             }
         }
+        let failed = trace.hops.iter().position(|hop| hop.outcome == Outcome::Fail).map(|at| at + 1);
+        let unknown = trace.hops.iter().filter(|hop| hop.outcome == Outcome::Unknown).count();
+        let end = match (failed, finding) {
+            (Some(at), Some(finding)) => format!("it ends at hop {at}: {}", finding.cause.slug),
+            (Some(at), None) => format!("it ends at hop {at}, and nothing that was saved says why"),
+            (None, _) if unknown > 0 => format!("no hop fails, but {unknown} cannot be told"),
+            (None, _) => "no hop fails".to_string(),
+        };
+        self.line(&end);
         self.line("");
         self.text
+    }
+
+    /// What told a hop: the words, then as much of the place as there is room for, its end first.
+    fn told(&mut self, evidence: &Evidence) {
+        let room = self.look.width.saturating_sub(OUTCOME_GAP.len()).max(20);
+        let quote = trim_middle(&printable(evidence.quote.trim()), room);
+        let place = printable(&evidence.place()).into_owned();
+        let left = room.saturating_sub(quote.width() + 2);
+        let mut from = 0;
+        while place[from..].width() > left {
+            match place[from..].split_once('/') {
+                Some((first, _)) => from += first.len() + 1,
+                None => break,
+            }
+        }
+        let text = if place[from..].width() <= left { format!("{quote}  {}", &place[from..]) } else { quote };
+        self.line(&format!("{OUTCOME_GAP}{}", self.paint(DIM, &text)));
     }
 
     /// One outcome with its text.
@@ -153,9 +183,9 @@ impl Page {
         self.wrapped(&mark, OUTCOME_GAP, text);
     }
 
-    fn whole(mut self, findings: &[Finding], summary: &Summary) -> String {
+    fn whole(mut self, findings: &[Finding], summary: &Summary, walked: bool) -> String {
         let open: Vec<&Finding> = open_causes(findings).collect();
-        if open.is_empty() {
+        if open.is_empty() && !walked {
             self.line("nothing to fix found");
         }
         let mut slugs: Vec<&str> = Vec::new();

@@ -2,6 +2,20 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod call;
+mod client;
+mod far;
+mod hops;
+mod lines;
+mod reach;
+mod service;
+
+use call::{Call, Plane};
+use hops::Hops;
+use reach::Known;
+
+use crate::engine::check::Checked;
+use crate::engine::mesh::Cluster;
 use crate::engine::trace::Trace;
 use crate::engine::view::View;
 
@@ -58,12 +72,53 @@ impl To {
     }
 }
 
-/// Walks a call. Not built yet: the error says so.
-pub fn walk(_: &View<'_>, from: &From, to: &To) -> Result<Trace, String> {
-    Err(format!(
-        "cannot trace {}.{} to {}:{}: calls are not walked yet\nhint: `meshwhy check` tells what is wrong with the state",
-        from.name, from.namespace, to.host, to.port
-    ))
+/// Walks a call through what is known and what checks said of it. The error says what was not found, and what is known.
+pub fn walk(view: &View<'_>, checked: &[Checked], from: &From, to: &To) -> Result<Trace, String> {
+    let call = Call::find(view, checked, from, to)?;
+    let title = format!("{}/{}", call.near.title(), call.who());
+    let called = format!("{}:{}", call.service.host, call.service.port);
+    let mut hops = Hops::default();
+    let goes_on = hops.walk(client::client(&call))
+        && (call.plane == Plane::Unknown || hops.walk(client::proxy(&call)))
+        && hops.walk(service::at_the_client(&call));
+    if goes_on {
+        clusters(&call, &mut hops);
+    }
+    if !hops.fails() {
+        lines::traffic(&call).map(|step| hops.walk(step));
+    }
+    Ok(hops.trace(title, called))
+}
+
+/// The ways to all clusters in which the service runs, the own one first: each is walked until it ends.
+fn clusters(call: &Call<'_>, hops: &mut Hops) {
+    let known = Known::of(call, call.near);
+    let runs_here = known.runs();
+    if runs_here && hops.walk(reach::endpoints(call, call.near, &known)) {
+        hops.walk(far::application(call, call.near, &known));
+    }
+    let mut runs = runs_here;
+    for far in call.others() {
+        let known = Known::of(call, far);
+        if known.runs() {
+            runs = true;
+            crossing(call, far, &known, hops);
+        }
+    }
+    if !runs {
+        hops.walk(far::nowhere(call));
+    }
+}
+
+/// The way into another cluster.
+fn crossing(call: &Call<'_>, far: &Cluster, known: &Known<'_>, hops: &mut Hops) -> bool {
+    let mut goes_on = |step: Option<hops::Step>| step.is_none_or(|step| hops.walk(step));
+    goes_on(service::at_the_server(call, far))
+        && goes_on(reach::link(call, far, known))
+        && goes_on(Some(reach::endpoints(call, far, known)))
+        && goes_on(far::gateway(call, far, known))
+        && goes_on(Some(far::trust(call, far)))
+        && goes_on(Some(far::application(call, far, known)))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use meshwhy_parsers::state::istiod::{Said, Shard};
 use meshwhy_parsers::state::object::Body;
 use meshwhy_parsers::state::proxy::{EndpointWorkload, ProxyEndpoint, ToldBy};
 
-use super::identity::What;
+use super::identity::{Identity, What};
 use super::{Cluster, Mesh, Proxy, is_assigned};
 
 /// What the address of an endpoint is, seen from the cluster that dials it.
@@ -121,7 +121,7 @@ impl<'m> Caller<'m> {
 impl Mesh {
     /// What an address is to a caller. `of` is the cluster (ID or name) that is said to have it, empty where nothing
     /// says; `port` is 0 where unknown.
-    pub fn classify(&self, caller: Caller<'_>, address: &str, port: u16, of: &str, namespace: &str) -> Class {
+    pub fn classify<'m>(&'m self, caller: Caller<'_>, address: &str, port: u16, of: &'m str, namespace: &str) -> Class {
         let claimed = self.by_id(of);
         let claimed_name = claimed.map_or(of, |cluster| &cluster.name);
         let owners = self.identities().at(address);
@@ -142,12 +142,20 @@ impl Mesh {
                 Class::Stale { cluster: cluster.name.to_string() }
             };
         }
-        let pods = || owners.iter().filter(|owner| matches!(owner.what, What::Pod | What::Workload));
+        // A stand-in that peering made for a pod is of that pod's cluster, not of the one it was made in.
+        let home = |owner: &'m Identity| {
+            let of = owner.name.strip_prefix("autogenflat.").and_then(|rest| rest.split('.').next());
+            of.map_or(&*owner.cluster, |id| self.by_id(id).map_or(id, |cluster| &cluster.name))
+        };
+        let pods = || {
+            let pods = owners.iter().filter(|owner| matches!(owner.what, What::Pod | What::Workload));
+            pods.map(|owner| (home(owner), owner))
+        };
         let pod = pods()
-            .find(|owner| !claimed_name.is_empty() && *owner.cluster == *claimed_name)
-            .or_else(|| pods().find(|owner| claimed_name.is_empty() && *owner.cluster == *caller.cluster.name))
+            .find(|(home, _)| !claimed_name.is_empty() && *home == claimed_name)
+            .or_else(|| pods().find(|(home, _)| claimed_name.is_empty() && *home == &*caller.cluster.name))
             .or_else(|| pods().next().filter(|_| claimed_name.is_empty()));
-        let side = pod.map_or(claimed_name, |pod| &pod.cluster);
+        let side = pod.map_or(claimed_name, |(home, _)| home);
         if side == &*caller.cluster.name {
             return Class::Local;
         }
@@ -161,7 +169,7 @@ impl Mesh {
             return Class::Unknown;
         }
         let of_cluster = || self.cluster(side).and_then(Cluster::network).map(|(_, network)| network.unwrap_or(""));
-        let network = match pod.map(|pod| &*pod.network).filter(|network| !network.is_empty()) {
+        let network = match pod.map(|(_, pod)| &*pod.network).filter(|network| !network.is_empty()) {
             Some(network) => Some(network),
             None => of_cluster(),
         };
