@@ -42,6 +42,7 @@ Exit codes:
 Examples:
   meshwhy replay bug-report.tar.gz
   meshwhy check state/
+  meshwhy trace east/sleep.sample helloworld.sample:5000 state/
   meshwhy replay --cluster east=logs/east --cluster west=logs/west logs
   kubectl logs -n istio-system deploy/istiod | meshwhy replay -
   meshwhy explain remote-secret-missing
@@ -122,8 +123,12 @@ struct Check {
 }
 
 /// Walk one call hop by hop through saved state, and name what breaks it.
+///
+/// From the caller's pod and its proxy over the service, its endpoints in every cluster, gateways and trust to the pods
+/// at the end: each hop passes, fails, or cannot be told, with what told it. Where the call ends, the cause is named with
+/// its remedy; what logs say of the same call is read last.
 #[derive(Args)]
-#[command(after_long_help = TRACE_HELP, hide = true)]
+#[command(after_long_help = TRACE_HELP)]
 struct Trace {
     /// The caller: a pod or a workload, `[CLUSTER/]NAME[.NAMESPACE]`.
     from: String,
@@ -159,6 +164,9 @@ Exit codes:
   2  could not do what was asked";
 
 const TRACE_HELP: &str = "\
+It asks what `meshwhy check` asks, so save what that needs (`meshwhy check --help`), and of the caller's cluster:
+  istioctl proxy-config all POD.NAMESPACE -o json, or in ambient istioctl ztunnel-config all -o json
+
 Examples:
   meshwhy trace sleep.sample helloworld.sample:5000 state/
   meshwhy trace cluster1/sleep.sample http://helloworld.sample:5000/hello state/

@@ -15,6 +15,9 @@ use crate::engine::view::View;
 /// How many names an error suggests.
 const NEAR_MAX: usize = 6;
 
+/// A pod as object.
+pub(super) type OfPod<'v> = (&'v Doc<Object>, &'v Pod);
+
 /// How a pod is part of the mesh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plane {
@@ -36,7 +39,7 @@ pub(super) struct Call<'v> {
     /// The caller's cluster.
     pub(super) near: &'v Cluster,
     /// The caller's pod; `None` where only its proxy or its workload is known.
-    pub(super) pod: Option<(&'v Doc<Object>, &'v Pod)>,
+    pub(super) pod: Option<OfPod<'v>>,
     /// The caller's pod by name; that of its workload where no pod is known.
     pub(super) name: String,
     /// The caller's namespace.
@@ -198,7 +201,7 @@ fn workload_of(object: &Object) -> &str {
 
 /// A pod of a cluster that goes by a name, the better match and the ready one first; where no pod is known, the name of
 /// its proxy or of what ztunnel knows.
-fn caller<'v>(cluster: &'v Cluster, from: &From) -> Option<(String, Option<(&'v Doc<Object>, &'v Pod)>)> {
+fn caller<'v>(cluster: &'v Cluster, from: &From) -> Option<(String, Option<OfPod<'v>>)> {
     let rank = |object: &Doc<Object>, pod: &Pod| {
         if *object.namespace != *from.namespace || matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed") {
             return None;

@@ -6,6 +6,7 @@ use super::call::{Call, Plane, is_about, names};
 use super::hops::Step;
 use crate::causes::tunnel;
 use crate::engine::cause::Verdict;
+use crate::engine::check::Item;
 use crate::engine::mesh::{NETWORK, env};
 
 /// What keeps proxies of a cluster from their control plane.
@@ -166,7 +167,7 @@ fn elsewhere(call: &Call<'_>) -> Option<Step> {
 }
 
 /// A check's finding that the caller's proxy or ztunnel takes itself for part of another network.
-fn wrong_network<'v>(call: &Call<'v>) -> Option<&'v crate::engine::check::Item> {
+fn wrong_network<'v>(call: &Call<'v>) -> Option<&'v Item> {
     call.asked(&["network-label-wrong"], |item| {
         let is_ztunnel = call.plane == Plane::Ambient && item.object.to_lowercase().contains("ztunnel");
         let is_proxy = call.plane != Plane::Ambient && is_about(item, &call.name);

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use meshwhy_parsers::state::object::Body;
+use meshwhy_parsers::state::object::{Body, Object, Pod};
 
-use super::call::{Call, Plane, is_about, mentions, names, plane_of};
+use super::call::{Call, OfPod, Plane, is_about, mentions, names, plane_of};
 use super::hops::Step;
 use super::service;
 use crate::causes::tunnel;
 use crate::checks::services::{is_global, not_global};
 use crate::engine::cause::Verdict;
+use crate::engine::check::Item;
 use crate::engine::mesh::{Class, Cluster, Endpoint};
 
 /// What keeps an istiod from reading another cluster.
@@ -115,7 +116,7 @@ fn there(call: &Call<'_>, cluster: &Cluster) -> Option<(usize, usize)> {
     }
     let pods = pods(call, cluster);
     if !pods.is_empty() {
-        let is_ready = |pod: &meshwhy_parsers::state::object::Pod| pod.ready.0 == pod.ready.1 && 0 < pod.ready.1;
+        let is_ready = |pod: &Pod| pod.ready.0 == pod.ready.1 && 0 < pod.ready.1;
         return Some((pods.iter().filter(|(_, pod)| is_ready(pod)).count(), pods.len()));
     }
     let knows = ["EndpointSlice", "Endpoints", "Pod"].iter().any(|kind| cluster.knows_all(kind, namespace));
@@ -123,19 +124,15 @@ fn there(call: &Call<'_>, cluster: &Cluster) -> Option<(usize, usize)> {
 }
 
 /// The pods behind the Service in a cluster, as its selector says.
-pub(super) fn pods<'v>(
-    call: &Call<'_>,
-    cluster: &'v Cluster,
-) -> Vec<(&'v crate::engine::mesh::Doc<meshwhy_parsers::state::object::Object>, &'v meshwhy_parsers::state::object::Pod)>
-{
+pub(super) fn pods<'v>(call: &Call<'_>, cluster: &'v Cluster) -> Vec<OfPod<'v>> {
     let Some((_, of)) = service::object(call, cluster).filter(|(_, of)| !of.selector.is_empty()) else {
         return Vec::new();
     };
-    let is_selected = |object: &meshwhy_parsers::state::object::Object| {
+    let is_selected = |object: &Object| {
         *object.namespace == *call.service.namespace
             && of.selector.iter().all(|(key, value)| object.label(key) == Some(value))
     };
-    let over = |pod: &meshwhy_parsers::state::object::Pod| matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed");
+    let over = |pod: &Pod| matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed");
     cluster.pods().filter(|(object, pod)| is_selected(object) && !over(pod)).collect()
 }
 
@@ -292,8 +289,8 @@ fn words(endpoint: &Endpoint<'_>) -> String {
 }
 
 /// What a check found of the labels and gateways that decide the addresses of a cluster's endpoints.
-fn wrong_address<'v>(call: &Call<'v>, far: &Cluster) -> Option<&'v crate::engine::check::Item> {
-    let concerns = |item: &crate::engine::check::Item| {
+fn wrong_address<'v>(call: &Call<'v>, far: &Cluster) -> Option<&'v Item> {
+    let concerns = |item: &Item| {
         let slug = item.cause.as_ref().map_or("", |(slug, _)| slug);
         let own_gateway = call.near.own_gateways().any(|gateway| item.object.contains(&gateway.object.title()));
         let is_pair = 1 < item.clusters().count();
@@ -316,7 +313,7 @@ fn wrong_address<'v>(call: &Call<'v>, far: &Cluster) -> Option<&'v crate::engine
 }
 
 /// Whether an item about two clusters is about calls from one to the other.
-pub(super) fn is_toward(item: &crate::engine::check::Item, near: &Cluster, far: &Cluster) -> bool {
+pub(super) fn is_toward(item: &Item, near: &Cluster, far: &Cluster) -> bool {
     item.clusters().next().is_some_and(|name| name == &*near.name || name == near.title()) && names(item, far)
 }
 
