@@ -12,6 +12,7 @@ pub mod services;
 pub mod stale;
 pub mod trust;
 pub mod versions;
+pub mod webhooks;
 
 #[cfg(test)]
 pub mod testing;
@@ -28,6 +29,7 @@ pub static ALL: &[&Check] = &[
     &pods::CHECK,
     &versions::CHECK,
     &remote_control_plane::CHECK,
+    &webhooks::CHECK,
     &gateways::CHECK,
     &trust::ROOTS,
     &trust::VALIDITY,
