@@ -132,7 +132,13 @@ pub(crate) fn about(event: &Event) -> About {
             _ => About::default(),
         },
         Fact::Known | Fact::Opaque(_) | Fact::Push(_) => About::default(),
-        Fact::Trust(Trust::SelfSigned | Trust::PluggedIn | Trust::Domain { .. } | Trust::RootDigest { .. })
+        Fact::Trust(
+            Trust::SelfSigned
+            | Trust::PluggedIn
+            | Trust::Domain { .. }
+            | Trust::RootDigest { .. }
+            | Trust::RootsCompared { .. },
+        )
         | Fact::Network(Network::GatewaysChanged) => About::default(),
         // An injection that works later proves the way from that API server.
         Fact::Webhook(Webhook::Injected) => worked(vec![injection(origin)]),

@@ -5,6 +5,11 @@ pub fn context(command: &str) -> Option<&str> {
     option(command, &["--context", "--kube-context"])
 }
 
+/// The clusters of all parts of a command: `diff <(kubectl --context east ...) <(kubectl --context west ...)`.
+pub fn contexts(command: &str) -> Vec<&str> {
+    command.split("<(").filter_map(context).collect()
+}
+
 /// What a shell loop puts in a variable's place, as a list: `for c in east west; do ... $c` gives `east, west`.
 pub fn looped(command: &str, variable: &str) -> Option<String> {
     let (head, values) = command.trim_start().strip_prefix("for ")?.split_once(" in ")?;

@@ -540,6 +540,15 @@ pub enum Trust {
         /// Hexadecimal SHA-256.
         digest: Text,
     },
+    /// Somebody compared two roots: `istioctl proxy-config rootca-compare`, `diff`, `cmp`.
+    RootsCompared {
+        /// The one: a cluster, a proxy or a file.
+        one: Text,
+        /// The other.
+        other: Text,
+        /// Whether they are the same. Two files may differ and still hold a root in common.
+        same: bool,
+    },
 }
 
 /// Networks and gateways as istiod sees them.

@@ -15,6 +15,7 @@ use crate::command;
 use crate::errors::{Fault, What, fault};
 use crate::event::{Addr, Config, ConfigWhat, Dns, Fact, Line, Network, Text, Trust};
 use crate::kube::folded;
+use crate::origin::is_generic;
 use crate::signature::{Said, Signature, refuse};
 use crate::state::{Call, State};
 use crate::table::NETWORK_LABEL;
@@ -236,6 +237,19 @@ pub static SIGNATURES: &[Signature] = &[
         read: roots_compared,
     },
     Signature {
+        name: "root-files-compared",
+        printed_by: "GNU diffutils: diff -q, diff -s, cmp",
+        versions: "all",
+        meaning: "Whether two files of root certificates are the same.",
+        points_to: &["root-of-trust-mismatch"],
+        examples: &[
+            "Files east/root-cert.pem and west/root-cert.pem differ",
+            "Files root-cert-east.pem and root-cert-west.pem are identical",
+            "root-east.pem root-west.pem differ: byte 412, line 8",
+        ],
+        read: root_files_compared,
+    },
+    Signature {
         name: "install-wait-failed",
         printed_by: "istio/istio: operator/pkg/install/wait.go, istioctl install; helm",
         versions: "all",
@@ -385,12 +399,18 @@ pub fn answer(line: &Line) -> Option<Fact> {
         return Some(endpoint);
     }
     if let Some(digest) = digest(text) {
-        let is_root = ran.contains("root") || ran.contains("cacerts") || ran.contains("ca-cert");
-        return is_root.then(|| {
-            let looped = command::context(ran).and_then(|variable| command::looped(ran, variable));
-            let cluster = looped.map_or(line.origin.cluster.clone(), Text::from);
+        // `sha256sum` and `md5sum` name the file behind the sum; `-` is what came through a pipe.
+        let file = text.split_whitespace().nth(1).map(|file| file.trim_start_matches('*')).filter(|file| *file != "-");
+        return (speaks_of_root(ran) || file.is_some_and(speaks_of_root)).then(|| {
+            let context = command::context(ran);
+            let looped = context.and_then(|variable| command::looped(ran, variable)).map(Text::from);
+            let named = file.filter(|_| context.is_none()).map(|file| cluster_of_file(file).into());
+            let cluster = looped.or(named).unwrap_or_else(|| line.origin.cluster.clone());
             Fact::Trust(Trust::RootDigest { cluster, digest: digest.into() })
         });
+    }
+    if let Some(compared) = roots_diffed(ran, text) {
+        return Some(compared);
     }
     if ran.contains("http_code") {
         let code: u32 = text.get(text.len().checked_sub(3)?..)?.parse().ok()?;
@@ -920,16 +940,78 @@ fn roots_compared<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let (tail, _) = (tag("Both ["), take_until("have the ")).parse(said.message.trim())?;
     let (_, verdict) =
         preceded(tag("have the "), alt((tag("non identical ROOTCA"), tag("identical ROOTCA")))).parse(tail)?;
-    let text = said.message.trim();
-    let object =
-        text.split('[').skip(1).filter_map(|part| part.split(']').next()).take(2).collect::<Vec<_>>().join(", ");
-    let check = State::Check {
-        passed: verdict == "identical ROOTCA",
-        name: "rootca-compare".into(),
-        object: object.into(),
-        text: text.into(),
+    let mut proxies = said.message.split('[').skip(1).filter_map(|part| part.split(']').next());
+    let (one, other) = (proxies.next().unwrap_or(""), proxies.next().unwrap_or(""));
+    let same = verdict == "identical ROOTCA";
+    Ok(("", Fact::Trust(Trust::RootsCompared { one: one.into(), other: other.into(), same })))
+}
+
+/// `Files east.pem and west.pem differ`, `... are identical`, `Binary files ... differ` of diff; `a b differ: byte 9, line
+/// 2` of cmp.
+fn files_compared(text: &str) -> Option<(&str, &str, bool)> {
+    let files = text.strip_prefix("Binary files ").or_else(|| text.strip_prefix("Files "));
+    if let Some(files) = files {
+        let (files, same) = match files.strip_suffix(" differ") {
+            Some(files) => (files, false),
+            None => (files.strip_suffix(" are identical")?, true),
+        };
+        let (one, other) = files.split_once(" and ")?;
+        return Some((one, other, same));
+    }
+    let (files, place) = text.split_once(" differ: ")?;
+    let (one, other) = files.split_once(' ')?;
+    (place.starts_with("byte ") || place.starts_with("char ")).then_some((one, other, false))
+}
+
+/// Whether a command or a file's name speaks of a root certificate.
+fn speaks_of_root(words: &str) -> bool {
+    ["root", "cacerts", "ca-cert"].iter().any(|word| words.contains(word))
+}
+
+/// What diff or cmp say of two roots, which the command above may name.
+fn roots_diffed(command: &str, text: &str) -> Option<Fact> {
+    // `12,14c12,14` and `3d2` stand above the lines that differ.
+    let is_hunk = || {
+        let (left, right) = text.split_once(['a', 'c', 'd']).unwrap_or(("", ""));
+        let is_range = |part: &str| !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit() || c == b',');
+        command.trim_start().starts_with("diff ") && is_range(left) && is_range(right)
     };
-    Ok(("", state(check)))
+    let (one, other, same) = files_compared(text).or_else(|| is_hunk().then_some(("", "", false)))?;
+    let are_roots = speaks_of_root(command) || speaks_of_root(one) && speaks_of_root(other);
+    if !are_roots {
+        return None;
+    }
+    let name = |file: &str| cluster_of_file(file).into();
+    let (one, other) = match command::contexts(command)[..] {
+        [first, second, ..] => (first.into(), second.into()),
+        _ if one.is_empty() => ("one".into(), "the other".into()),
+        _ => (name(one), name(other)),
+    };
+    Some(Fact::Trust(Trust::RootsCompared { one, other, same }))
+}
+
+/// The cluster whose root a file holds, as its name tells: `east/root-cert.pem`, `root-cert-east.pem`; else the name.
+fn cluster_of_file(file: &str) -> &str {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    let folder = folder.rsplit('/').next().unwrap_or(folder);
+    let is_place = ["certs", "tls", "fd", "ssl", "pem", "ca"].contains(&folder);
+    if !folder.starts_with('.') && !is_place && !is_generic(folder) {
+        return folder;
+    }
+    let stem = name.split('.').next().unwrap_or(name);
+    let said = ["root", "cert", "ca", "certs", "cacerts", "cacert", "trust", "istio", "rootca"];
+    let mut own = stem.split(['-', '_']).filter(|part| !said.contains(part));
+    match (own.next(), own.next()) {
+        (Some(cluster), None) => cluster,
+        _ => file,
+    }
+}
+
+fn root_files_compared<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    match roots_diffed("", said.message.trim()) {
+        Some(compared) => Ok(("", compared)),
+        None => refuse(&said.message),
+    }
 }
 
 fn install_wait_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
@@ -1216,6 +1298,51 @@ mod tests {
     }
 
     #[test]
+    fn roots_are_compared_by_sum_and_by_file() {
+        let of = |command: &str, text: &str| match read(command, text) {
+            Fact::Trust(Trust::RootsCompared { one, other, same }) => format!("{one} {other} {same}"),
+            Fact::Trust(Trust::RootDigest { cluster, digest }) => format!("{cluster} {digest}"),
+            other => format!("{other:?}"),
+        };
+        let sum = "1f0c6a7be21a40cf7b7f3c86a10ce4e0b8d2c43a97f15e0a6d85f04b1c2d9e33";
+        let md5 = "d41d8cd98f00b204e9800998ecf8427e";
+        let looped = "for c in east west; do kubectl --context $c -n istio-system get secret cacerts | sha256sum; done";
+        for (command, text, wanted) in [
+            ("", "Files a/root-cert.pem and b/root-cert.pem differ", "a b false".to_string()),
+            (
+                "diff -s root-east.pem root-west.pem",
+                "Files root-east.pem and root-west.pem are identical",
+                "east west true".into(),
+            ),
+            ("cmp east.pem west.pem # root-cert", "east.pem west.pem differ: char 9, line 2", "east west false".into()),
+            (
+                "diff <(kubectl --context east get cm istio-ca-root-cert -o yaml) <(kubectl --context=west get cm istio-ca-root-cert -o yaml)",
+                "12,30c12,30",
+                "east west false".into(),
+            ),
+            (
+                "",
+                "Both [web-1.shop] and [cart-1.shop] have the identical ROOTCA, theoretically the connectivity between them is available",
+                "web-1.shop cart-1.shop true".into(),
+            ),
+            ("sha256sum */root-cert.pem", &format!("{sum}  west/root-cert.pem"), format!("west {sum}")),
+            ("md5sum /tmp/root-east.pem", &format!("{md5}  /tmp/root-east.pem"), format!("east {md5}")),
+            ("kubectl get secret cacerts | md5sum", &format!("{md5}  -"), format!("east {md5}")),
+            (looped, &format!("{sum}  -"), format!("east, west {sum}")),
+        ] {
+            assert_eq!(of(command, text), wanted, "{command}: {text}");
+        }
+        for (command, text) in [
+            ("diff a.yaml b.yaml", "Files a.yaml and b.yaml differ"),
+            ("diff a.yaml b.yaml", "3c3"),
+            ("sha256sum values.yaml", &format!("{sum}  values.yaml")),
+            ("kubectl get cm istio-ca-root-cert", "3c3"),
+        ] {
+            assert!(matches!(read(command, text), Fact::Opaque(_)), "{command}: {text}");
+        }
+    }
+
+    #[test]
     fn checks_have_names() {
         let of = |text: &str| match state_of("", text) {
             State::Check { passed, name, object, .. } => format!("{passed} {name} {object}"),
@@ -1223,11 +1350,5 @@ mod tests {
         };
         assert_eq!(of("⚠️  Peers Check: found disconnected cluster(s)"), "false Peers Check ");
         assert_eq!(of("✅ Pod Check (istiod): all pods healthy"), "true Pod Check (istiod) ");
-        assert_eq!(
-            of(
-                "Both [web-1.shop] and [cart-1.shop] have the identical ROOTCA, theoretically the connectivity between them is available"
-            ),
-            "true rootca-compare web-1.shop, cart-1.shop"
-        );
     }
 }

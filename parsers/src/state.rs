@@ -222,7 +222,7 @@ pub enum State {
     Check {
         /// Whether it passed.
         passed: bool,
-        /// Which check: `Peers Check`, `IST0170`, `rootca-compare`; empty where it has no name.
+        /// Which check: `Peers Check`, `IST0170`; empty where it has no name.
         name: Text,
         /// What it is about: `Service shop/cart`, with the cluster in front where told (`west: Service shop/cart`); empty
         /// where it names nothing.

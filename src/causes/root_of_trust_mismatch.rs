@@ -1,5 +1,6 @@
 //! Two sides do not share a root: a certificate chain ends in an authority that the other side does not hold.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::{Fault, What, meaning};
@@ -69,6 +70,7 @@ pub static CAUSE: Cause = Cause {
         Rule::Mesh(|view| requests::judge_sentences(view, policy::roots_differ)),
         Rule::after(Kind::Peer, 5, peer_link),
         Rule::Mesh(roots),
+        Rule::Mesh(compared),
         Rule::on(Kind::Trust, root_ignored),
     ],
 };
@@ -190,6 +192,31 @@ fn different_digests<'w>(view: &View<'w>) -> Vec<&'w Arc<Event>> {
     // One command in a loop over clusters prints a sum for each, under all their names.
     let other = digests.iter().find(|(_, of, sum)| (of != cluster || of.contains(", ")) && sum != digest);
     other.map_or_else(Vec::new, |(second, _, _)| vec![*first, *second])
+}
+
+/// Roots that somebody compared and found to differ. Files that differ may hold a root in common, so it is a hint.
+fn compared(view: &View<'_>) -> Vec<Verdict> {
+    let differing = view.events(Kind::Trust).filter_map(|event| match &event.fact {
+        Fact::Trust(Trust::RootsCompared { one, other, same: false }) => Some((event, &**one, &**other)),
+        _ => None,
+    });
+    let mut seen = BTreeSet::new();
+    let verdicts = differing.filter(|(_, one, other)| seen.insert(pair(one, other))).map(|(event, one, other)| {
+        // istioctl compares what two proxies hold; of files nobody knows where they came from.
+        let is_held = event.signature == Some("roots-compared");
+        let are_clusters = || view.mesh().cluster(one).is_some() && view.mesh().cluster(other).is_some();
+        let subject = pair(one, other);
+        let verdict = if is_held || are_clusters() { Verdict::likely(&subject) } else { Verdict::possible(&subject) };
+        verdict
+            .slot("who", one)
+            .slot("other", other)
+            .slot("reason", "somebody compared their roots, and they differ")
+            .token(one)
+            .token(other)
+            .because(event, "the roots were compared and are not the same")
+            .settle_by("kubectl -n istio-system get configmap istio-ca-root-cert -o jsonpath='{.data.root-cert\\.pem}' | openssl x509 -noout -fingerprint -sha256, for each")
+    });
+    verdicts.collect()
 }
 
 /// Roots that cannot be one: two sums that differ, or two clusters of one mesh that each made a root of their own.

@@ -10,6 +10,7 @@ pub mod pods;
 pub mod remote_control_plane;
 pub mod services;
 pub mod stale;
+pub mod tried;
 pub mod trust;
 pub mod versions;
 pub mod webhooks;
@@ -38,6 +39,7 @@ pub static ALL: &[&Check] = &[
     &locality::CHECK,
     &stale::CHECK,
     &modes::CHECK,
+    &tried::CHECK,
 ];
 
 /// Adds what an object shows as evidence: the whole row of a table, else the field and its value.

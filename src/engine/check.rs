@@ -1,5 +1,6 @@
 //! The contract of a check: a question about the state of the mesh that a person would ask by hand.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use meshwhy_parsers::event::Event;
@@ -35,8 +36,21 @@ pub struct Item {
     pub remedy: String,
     /// The cause that this shows, and its verdict.
     pub cause: Option<(&'static str, Box<Verdict>)>,
-    /// A cause that this speaks against, in its cluster, and what shows it.
-    pub refutes: Option<(&'static str, Box<Evidence>)>,
+    /// Whether somebody tried it out by hand, rather than state saying so.
+    pub is_tried: bool,
+    /// Causes that this speaks for or against, in its cluster, and what shows it.
+    pub weighs: Vec<Weight>,
+}
+
+/// What an item means for a cause that it does not name itself.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// The cause.
+    pub slug: &'static str,
+    /// Whether it speaks for it.
+    pub is_for: bool,
+    /// What shows it.
+    pub evidence: Evidence,
 }
 
 /// How something stands.
@@ -73,7 +87,8 @@ impl Item {
             reason: reason.to_string(),
             remedy: String::new(),
             cause: None,
-            refutes: None,
+            is_tried: false,
+            weighs: Vec::new(),
         }
     }
 
@@ -83,8 +98,15 @@ impl Item {
     }
 
     /// It speaks against a cause: what lines suggest of it in this cluster is less likely, and says why.
-    pub fn refuting(self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
-        Item { refutes: Some((slug, Box::new(Evidence::quote(event, quote, shows)))), ..self }
+    pub fn refuting(mut self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        self.weighs.push(Weight { slug, is_for: false, evidence: Evidence::quote(event, quote, shows) });
+        self
+    }
+
+    /// It speaks for a cause: what lines or state show of it in these clusters is surer, and says why.
+    pub fn confirming(mut self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        self.weighs.push(Weight { slug, is_for: true, evidence: Evidence::quote(event, quote, shows) });
+        self
     }
 
     /// It cannot be told, because this is missing; `how` tells how to get it.
@@ -116,6 +138,16 @@ impl Item {
             *slug == finding.cause.slug
                 && (finding::id(slug, &verdict.subject) == finding.id || finding.joined.contains(&verdict.subject))
         })
+    }
+
+    /// What it means for a cause in these clusters, which other findings name by `names`: a cluster, a token.
+    pub fn weighs_on(&self, slug: &str, names: &BTreeSet<&str>, clusters: usize) -> impl Iterator<Item = &Weight> {
+        // Of a pair one side is enough where the finding knows no more than that.
+        let concerns = match clusters {
+            0 | 1 => self.clusters().any(|name| names.contains(name)),
+            _ => self.clusters().all(|name| names.contains(name)),
+        };
+        self.weighs.iter().filter(move |weight| concerns && weight.slug == slug)
     }
 
     /// The clusters it is about.

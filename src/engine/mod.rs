@@ -21,7 +21,7 @@ use meshwhy_parsers::time::Time;
 
 use case::{Case, Cases};
 use cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
-use check::{Check, Checked, Outcome};
+use check::{Check, Checked, Item, Outcome, Weight};
 use finding::{EVIDENCE_MAX, Evidence, Finding, Stage};
 use order::Order;
 use view::View;
@@ -313,14 +313,7 @@ impl Engine {
             verdict.confidence = verdict.confidence.raised();
             return;
         }
-        let refuted = items().filter_map(|item| Some((item, item.refutes.as_ref()?)));
-        let mut refuted = refuted.filter(|(item, (slug, _))| {
-            *slug == cause.slug && item.clusters().any(|name| verdict.clusters.iter().any(|of| of == name))
-        });
-        if let Some((_, (_, evidence))) = refuted.next() {
-            verdict.confidence = verdict.confidence.lowered();
-            verdict.against.push(Evidence::clone(evidence));
-        }
+        weigh_items(items(), cause, verdict);
     }
 
     /// Says that a case has been named, or that more of it has been seen.
@@ -463,7 +456,11 @@ impl Engine {
         let broken = items.filter(|item| item.outcome == Outcome::Fail).filter_map(|item| item.cause.as_ref());
         let named = broken.filter_map(|(slug, verdict)| {
             let cause = self.causes.iter().find(|cause| cause.slug == *slug)?;
-            Some((*cause, Verdict::clone(verdict)))
+            let mut verdict = Verdict::clone(verdict);
+            // What was tried by hand is told with it; what other state says of the same has been weighed by its check.
+            let items = self.checked.iter().flat_map(|checked| &checked.items);
+            weigh_items(items.filter(|item| item.is_tried), cause, &mut verdict);
+            Some((*cause, verdict))
         });
         named.collect()
     }
@@ -701,6 +698,24 @@ fn add_evidence(into: &mut Vec<Evidence>, from: Vec<Evidence>) {
     }
 }
 
+/// What items that name other things say for or against a verdict.
+fn weigh_items<'i>(items: impl Iterator<Item = &'i Item>, cause: &Cause, verdict: &mut Verdict) {
+    let names = || verdict.clusters.iter().chain(&verdict.tokens).map(String::as_str);
+    let clusters: BTreeSet<&String> = verdict.clusters.iter().collect();
+    let (clusters, names) = (clusters.len(), names().collect::<BTreeSet<&str>>());
+    let weights: Vec<&Weight> = items.flat_map(|item| item.weighs_on(cause.slug, &names, clusters)).collect();
+    let confirmed = weights.iter().find(|weight| weight.is_for).map(|weight| weight.evidence.clone());
+    let refuted = weights.iter().find(|weight| !weight.is_for).map(|weight| weight.evidence.clone());
+    if let Some(evidence) = confirmed {
+        verdict.confidence = verdict.confidence.raised();
+        verdict.because.push(evidence);
+    }
+    if let Some(evidence) = refuted {
+        verdict.confidence = verdict.confidence.lowered();
+        verdict.against.push(evidence);
+    }
+}
+
 /// A cause that explains another's symptoms silences it and takes over its count.
 fn silence(findings: &mut [Finding]) {
     let mut explained: Vec<(usize, usize)> = Vec::new();
@@ -908,6 +923,18 @@ mod tests {
         },
     };
 
+    static TRIED: Check = Check {
+        id: "tried",
+        title: "",
+        before_linking: true,
+        run: |view| {
+            let Some(event) = view.events(Kind::Peer).next() else { return Vec::new() };
+            // Of two clusters: the finding knows only one of them.
+            let item = Item::unknown("east, north", "calls", "nobody answered", "look");
+            vec![item.confirming("link-down", event, "0 of 9 answered", "calls by hand fail, too")]
+        },
+    };
+
     fn with_check(check: &'static Check) -> Finding {
         let mut engine = Engine::presorted(vec![&LINK_DOWN], Limits::default()).with_checks(vec![check], Asks::Why);
         engine.feed(Arrival::Item(cut(1, "west")));
@@ -928,6 +955,13 @@ mod tests {
         let finding = with_check(&CONTRARY);
         assert_eq!(finding.confidence, Confidence::Possible);
         assert_eq!(finding.against.last().map(|evidence| evidence.quote.as_str()), Some("connected: True"));
+    }
+
+    #[test]
+    fn what_was_tried_by_hand_makes_a_finding_surer_and_stands_with_it() {
+        let finding = with_check(&TRIED);
+        assert_eq!(finding.confidence, Confidence::Certain);
+        assert_eq!(finding.because.last().map(|evidence| evidence.quote.as_str()), Some("0 of 9 answered"));
     }
 
     #[test]

@@ -98,6 +98,11 @@ pub fn fields(fact: &Fact) -> Vec<(&'static str, String)> {
                     fields.text("of_cluster", cluster);
                     fields.text("digest", digest);
                 }
+                Trust::RootsCompared { one, other, same } => {
+                    fields.text("one", one);
+                    fields.text("other", other);
+                    fields.word("same", same);
+                }
                 _ => {}
             }
         }

@@ -94,8 +94,8 @@ pub(super) fn trust(call: &Call<'_>, far: &Cluster) -> Step {
     match call.said("roots-of-trust", &[call.near, far]) {
         Some(item) if item.outcome == Outcome::Pass => {
             let step = Step::pass("trust", place, &item.reason);
-            match &item.refutes {
-                Some((_, evidence)) => step.told(&evidence.event, &evidence.quote),
+            match item.weighs.first() {
+                Some(weight) => step.told(&weight.evidence.event, &weight.evidence.quote),
                 None => step,
             }
         }
