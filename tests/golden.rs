@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test --test main golden` writes the files; then the diff wants a reader.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 
@@ -12,7 +12,7 @@ use meshwhy::engine::cause::Severity;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::common::{STRICT, Sample, each, fail_if_any, readable_samples, root};
+use crate::common::{STRICT, Sample, beside_not_yet, each, fail_if_any, readable_samples, root, told_of_state};
 
 #[test]
 fn each_sample_says_what_its_golden_files_say() {
@@ -33,17 +33,6 @@ fn each_sample_says_what_its_golden_files_say() {
         }
     }
     fail_if_any("these differ; UPDATE_EXPECT=1 writes them, then read the diff", &differ);
-}
-
-/// What samples of state say and the program does not yet, one `command sample` a line.
-const NOT_YET: &str = include_str!("not_yet.txt");
-
-/// What is wrong with what a command says of samples, beside what is known to be: `(sample, what)`.
-fn beside_not_yet(command: &str, broken: Vec<(String, String)>) -> Vec<String> {
-    let known: BTreeSet<&str> =
-        NOT_YET.lines().filter_map(|line| line.strip_prefix(command)?.strip_prefix(' ')).collect();
-    let unknown = broken.into_iter().filter(|(sample, _)| !known.contains(sample.as_str()));
-    unknown.map(|(sample, what)| format!("{command} {sample}: {what}")).collect()
 }
 
 #[test]
@@ -75,29 +64,6 @@ fn each_sample_names_its_hits_and_not_its_near_misses() {
         }
     }
     fail_if_any("what samples prove", &beside_not_yet("replay", broken));
-}
-
-/// What a command says of a sample's state, as NDJSON: each check that failed or warned as `(outcome, cause)`, and the
-/// first cause that was found, `ok` where a call was walked to its end.
-fn told_of_state(sample: &Sample, args: &[&str]) -> (Vec<(String, String)>, String) {
-    let run = sample.run(args);
-    let said = String::from_utf8_lossy(&run.stdout);
-    let records: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
-    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or("").to_string();
-    let of_type = |kind: &str| records.iter().filter(|record| record["type"] == kind).collect::<Vec<_>>();
-    let findings: BTreeMap<String, String> =
-        of_type("finding").iter().map(|record| (text(record, "id"), text(record, "cause"))).collect();
-    let checks = of_type("check").into_iter().filter(|record| ["fail", "warn"].contains(&&*text(record, "outcome")));
-    let checks = checks.map(|record| {
-        let cause = findings.get(&text(record, "finding")).cloned().unwrap_or_else(|| text(record, "check"));
-        (text(record, "outcome"), cause)
-    });
-    let walked = of_type("trace").first().is_some_and(|trace| {
-        let mut hops = trace["hops"].as_array().into_iter().flatten();
-        hops.all(|hop| hop["outcome"] == "pass")
-    });
-    let first = of_type("finding").first().map(|record| text(record, "cause"));
-    (checks.collect(), first.unwrap_or_else(|| (if walked { "ok" } else { "nothing" }).to_string()))
 }
 
 #[test]

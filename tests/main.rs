@@ -6,6 +6,7 @@ mod documents;
 mod golden;
 mod inputs;
 mod invariants;
+mod repaired;
 mod schema;
 mod secrets;
 mod tidy;

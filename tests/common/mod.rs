@@ -1,11 +1,14 @@
 //! The samples, runs of the program over them, and seeded random numbers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::thread;
+
+use serde_json::Value;
 
 /// Whether every rule about samples must hold. While causes and samples land one by one, those that a half-built
 /// catalogue cannot keep are only told.
@@ -268,6 +271,40 @@ impl Random {
             list.swap(at, self.below(at + 1));
         }
     }
+}
+
+/// What samples of state say and the program does not yet, one `command sample` a line.
+const NOT_YET: &str = include_str!("../not_yet.txt");
+
+/// What is wrong with what a command says of samples, beside what is known to be: `(sample, what)`.
+pub fn beside_not_yet(command: &str, broken: Vec<(String, String)>) -> Vec<String> {
+    let known: BTreeSet<&str> =
+        NOT_YET.lines().filter_map(|line| line.strip_prefix(command)?.strip_prefix(' ')).collect();
+    let unknown = broken.into_iter().filter(|(sample, _)| !known.contains(sample.as_str()));
+    unknown.map(|(sample, what)| format!("{command} {sample}: {what}")).collect()
+}
+
+/// What a command says of a sample's state, as NDJSON: each check that failed or warned as `(outcome, cause)`, and the
+/// first cause that was found, `ok` where a call was walked to its end.
+pub fn told_of_state(sample: &Sample, args: &[&str]) -> (Vec<(String, String)>, String) {
+    let run = sample.run(args);
+    let said = String::from_utf8_lossy(&run.stdout);
+    let records: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap_or("").to_string();
+    let of_type = |kind: &str| records.iter().filter(|record| record["type"] == kind).collect::<Vec<_>>();
+    let findings: BTreeMap<String, String> =
+        of_type("finding").iter().map(|record| (text(record, "id"), text(record, "cause"))).collect();
+    let checks = of_type("check").into_iter().filter(|record| ["fail", "warn"].contains(&&*text(record, "outcome")));
+    let checks = checks.map(|record| {
+        let cause = findings.get(&text(record, "finding")).cloned().unwrap_or_else(|| text(record, "check"));
+        (text(record, "outcome"), cause)
+    });
+    let walked = of_type("trace").first().is_some_and(|trace| {
+        let mut hops = trace["hops"].as_array().into_iter().flatten();
+        hops.all(|hop| hop["outcome"] == "pass")
+    });
+    let first = of_type("finding").first().map(|record| text(record, "cause"));
+    (checks.collect(), first.unwrap_or_else(|| (if walked { "ok" } else { "nothing" }).to_string()))
 }
 
 /// Fails with all of these, or where the rules are not strict yet only tells them.
