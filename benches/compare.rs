@@ -12,7 +12,7 @@ use crate::corpus::{self, Format, Trouble};
 
 /// What one run cost.
 #[derive(Clone, Copy)]
-struct Cost {
+pub struct Cost {
     cpu: f64,
     wall: f64,
     rss_mib: f64,
@@ -55,7 +55,8 @@ fn compare(folder: &Path) {
     }
 }
 
-fn path(path: &Path) -> &str {
+/// A path as a word of a command.
+pub fn path(path: &Path) -> &str {
     path.to_str().expect("a path of our own")
 }
 
@@ -66,8 +67,8 @@ fn meshwhy<'a>(flags: &[&'a str], input: &'a Path) -> Vec<&'a str> {
     words
 }
 
-/// The best of three runs; `None` where the program is not installed.
-fn measure(name: &str, words: &[&str]) -> Option<Cost> {
+/// Prints what the best of three runs cost; `None` where the program is not installed.
+pub fn measure(name: &str, words: &[&str]) -> Option<Cost> {
     let runs: Option<Vec<Cost>> = (0..3).map(|_| run(words)).collect();
     let Some(runs) = runs else {
         println!("{name:28} not installed");

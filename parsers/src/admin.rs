@@ -14,7 +14,7 @@ mod yaml;
 use std::sync::Arc;
 
 use crate::command;
-use crate::document::{Document, Found};
+use crate::document::{self, Document, Found};
 use crate::event::Text;
 use crate::origin::{self, Role};
 use crate::sniff::{self, Format};
@@ -95,7 +95,7 @@ fn plain(head: &str) -> Option<Kind> {
 }
 
 fn read_as(kind: Kind, bytes: &[u8], found: Found<'_>, told_by: ToldBy) -> Option<Result<Document, String>> {
-    let text = String::from_utf8_lossy(bytes);
+    let text = document::text(bytes);
     let mut fold = Fold::default();
     fold.state.told_by = told_by;
     let end = match kind {

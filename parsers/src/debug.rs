@@ -14,7 +14,7 @@ mod tools;
 use std::sync::Arc;
 
 use crate::admin;
-use crate::document::{Document, Found};
+use crate::document::{self, Document, Found};
 use crate::event::{Fact, Text};
 use crate::sniff;
 use crate::state::State;
@@ -53,7 +53,7 @@ pub(crate) fn is_report(head: &str) -> bool {
 fn text(bytes: &[u8], mut body: Body) -> Option<Result<Document, String>> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(sniff::HEAD_MAX)]);
     let head = &*head;
-    let whole = || String::from_utf8_lossy(bytes);
+    let whole = || document::text(bytes);
     match () {
         () if tools::version(head).is_some() => {
             tools::version(head).into_iter().for_each(|version| body.say(Said::Version(version.into())));

@@ -2,6 +2,8 @@
 //!
 //! Each reader looks at a document's first keys and says whether it is one of its own. What nobody owns is a log.
 
+use std::borrow::Cow;
+
 use crate::event::{Fact, Text};
 use crate::state::State;
 use crate::time::Time;
@@ -44,6 +46,11 @@ pub struct Found<'a> {
     pub path: &'a str,
     /// The command that printed it; empty where none is known.
     pub command: &'a str,
+}
+
+/// Bytes as text; what is no UTF-8 is replaced. Sound text, as nearly all is, is checked at memory speed.
+pub(crate) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 /// Reads a document. `None`: it is none that anybody knows. An error says what it looks like and why it cannot be read.

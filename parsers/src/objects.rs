@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::document::{Document, Found};
+use crate::document::{self, Document, Found};
 use crate::event::{Fact, Text};
 use crate::kube;
 use crate::state::State;
@@ -44,7 +44,7 @@ pub fn read(bytes: &[u8], found: Found<'_>) -> Option<Result<Document, String>> 
     let mut reader = Reader::new(found);
     match bytes.first()? {
         b'{' | b'[' if holds_json_objects(bytes) => reader.json(bytes),
-        _ if holds_yaml_objects(bytes) => reader.yaml(&String::from_utf8_lossy(bytes)),
+        _ if holds_yaml_objects(bytes) => reader.yaml(&document::text(bytes)),
         _ => reader.describe(&describable(bytes)?)?,
     }
     Some(reader.finish())
@@ -99,7 +99,7 @@ fn holds_yaml_objects(bytes: &[u8]) -> bool {
 
 /// The text of what may be a description: `Name:` is its first word.
 fn describable(bytes: &[u8]) -> Option<Cow<'_, str>> {
-    bytes.starts_with(b"Name:").then(|| String::from_utf8_lossy(bytes))
+    bytes.starts_with(b"Name:").then(|| document::text(bytes))
 }
 
 /// A document while it is read.

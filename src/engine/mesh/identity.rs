@@ -1,6 +1,6 @@
 //! Who has which address: pods, workloads, services, gateways, nodes and API servers of all clusters.
 //!
-//! One sorted list, whose names are shared: a mesh of 100,000 workloads takes some tens of MiB (`cargo bench -- memory`).
+//! One sorted list, whose names are shared: a mesh of 100,000 workloads takes some tens of MiB (`cargo bench --bench memory`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
