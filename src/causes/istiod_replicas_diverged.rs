@@ -1,10 +1,8 @@
 //! Replicas of one istiod hold different state.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use meshwhy_parsers::event::{Event, Fact, Kind, Remote, RemoteWhat};
-use meshwhy_parsers::state::State;
+use meshwhy_parsers::event::{Fact, Kind, Remote, RemoteWhat};
 
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -24,49 +22,8 @@ pub static CAUSE: Cause = Cause {
     explains: &[("no-healthy-upstream", Within::Cluster), ("stale-endpoint", Within::Cluster)],
     hits: &["one-replica-without-the-remote"],
     near_misses: &["remote-token-revoked", "secret-in-one-direction-only"],
-    rules: &[Rule::Mesh(by_table), Rule::Mesh(by_count)],
+    rules: &[Rule::Mesh(by_count)],
 };
-
-/// `istioctl remote-clusters`: one replica has a cluster synced, another has it not.
-fn by_table(view: &View<'_>) -> Vec<Verdict> {
-    type Row<'w> = (&'w Arc<Event>, &'w str, &'w str);
-    type Table<'w> = (&'w str, &'w str);
-    type Replica<'w> = (&'w Arc<Event>, &'w str);
-    // The istiods of two clusters are no replicas of each other, though their tables may lie in one file.
-    let mut tables: BTreeMap<(Table<'_>, &str), Vec<Row<'_>>> = BTreeMap::new();
-    let mut replicas: BTreeMap<Table<'_>, Vec<Replica<'_>>> = BTreeMap::new();
-    for (event, state) in view.states() {
-        let State::RemoteCluster { name, status, istiod, .. } = state else { continue };
-        if istiod.is_empty() {
-            continue;
-        }
-        let file = (&*event.origin.file, &*event.origin.cluster);
-        tables.entry((file, name)).or_default().push((event, istiod, status));
-        replicas.entry(file).or_default().push((event, istiod));
-    }
-    let mut verdicts = Vec::new();
-    for ((file, name), rows) in &tables {
-        let Some((good, _, _)) = rows.iter().find(|(_, _, status)| *status == "synced") else { continue };
-        let other = rows.iter().find(|(_, _, status)| *status != "synced").map(|(event, istiod, _)| (*event, *istiod));
-        let absent =
-            replicas.get(file).into_iter().flatten().find(|(_, istiod)| rows.iter().all(|(_, of, _)| of != istiod));
-        let (shows, (event, replica)) = match (other, absent) {
-            (Some(other), _) => ("another has not", other),
-            (None, Some(absent)) => ("another lists other clusters, but not this one", *absent),
-            (None, None) => continue,
-        };
-        let cluster = &event.origin.cluster;
-        let verdict = Verdict::certain(&format!("{cluster}: {replica}"))
-            .slot("cluster", cluster)
-            .slot("reason", format!("{replica} does not have {name} synced, another replica has"))
-            .slot("replica", replica)
-            .token(name)
-            .because(good, "one replica has the remote cluster synced")
-            .because(event, shows);
-        verdicts.push(verdict);
-    }
-    verdicts
-}
 
 /// The last `Number of remote clusters` of two replicas of one istiod.
 fn by_count(view: &View<'_>) -> Vec<Verdict> {

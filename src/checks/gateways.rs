@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Text};
-use meshwhy_parsers::state::istiod::{NetworkGateway, Said};
+use meshwhy_parsers::state::istiod::{NetworkGateway, RemoteRow, Said};
 use meshwhy_parsers::state::object::{self, Body, Condition, Map, Object};
 
 use crate::causes::eastwest_gateway_no_address as no_address;
@@ -662,10 +662,10 @@ impl<'a> Asked<'a, '_> {
         if other.peer_gateways().any(|peer| peer.object.stands_for(self.cluster)) {
             return None;
         }
-        let documents = other.istiods().flat_map(|istiod| istiod.documents());
-        let (event, known) = documents
-            .filter_map(|document| match &document.said {
-                Said::NetworkGateways(known) => Some((&document.event, known)),
+        let documents = other.istiods().flat_map(|istiod| istiod.documents().map(move |document| (istiod, document)));
+        let (istiod, event, known) = documents
+            .filter_map(|(istiod, document)| match &document.said {
+                Said::NetworkGateways(known) => Some((istiod, &document.event, known)),
                 _ => None,
             })
             .last()?;
@@ -690,9 +690,8 @@ impl<'a> Asked<'a, '_> {
                 let reason = format!("istiod of {} does not resolve its host name {host}", other.title());
                 return Some(self.fail(reason, no_address::CAUSE.slug, verdict));
             }
-            let reads = other.istiods().any(|istiod| {
-                istiod.clusters().iter().any(|(_, row)| self.cluster.is_called(&row.id) && &*row.status == "synced")
-            });
+            let is_synced = |row: &RemoteRow| self.cluster.is_called(&row.id) && &*row.status == "synced";
+            let reads = istiod.clusters().iter().any(|(_, row)| is_synced(row));
             let off = (self.gateway.kind == GatewayKind::Gateway)
                 .then(|| other.istiod_env("PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API"))
                 .flatten()

@@ -8,6 +8,7 @@ pub mod locality;
 pub mod modes;
 pub mod pods;
 pub mod remote_control_plane;
+pub mod replicas;
 pub mod services;
 pub mod stale;
 pub mod tried;
@@ -29,6 +30,7 @@ pub static ALL: &[&Check] = &[
     &environment::CHECK,
     &pods::CHECK,
     &versions::CHECK,
+    &replicas::CHECK,
     &remote_control_plane::CHECK,
     &webhooks::CHECK,
     &gateways::CHECK,
