@@ -419,7 +419,7 @@ mod tests {
                 .as_ref()
                 .map(|workload| format!(" {}/{}@{}", workload.namespace, workload.name, workload.cluster));
             format!(
-                "{} {} {} p{} {}{}{}{}",
+                "{} {} {} p{} {}{}{}{}{}",
                 endpoint.cluster.split('|').nth(3).unwrap_or(&endpoint.cluster),
                 endpoint.addr,
                 endpoint.health,
@@ -428,6 +428,7 @@ mod tests {
                 workload.unwrap_or_default(),
                 if endpoint.ejected { " ejected" } else { "" },
                 endpoint.connect_failures.map_or(String::new(), |count| format!(" failed {count}")),
+                endpoint.connects.map_or(String::new(), |count| format!(" of {count}")),
             )
         };
         endpoints.iter().flatten().map(of).collect()

@@ -967,6 +967,20 @@ metadata:
     }
 
     #[test]
+    fn the_injectors_values_tell_network_and_cluster_of_new_proxies() {
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: istio-sidecar-injector\n  namespace: istio-system\ndata:\n  config: |-\n    policy: enabled\n    templates: {}\n  values: |-\n    {\n      \"global\": {\n        \"hub\": \"docker.io/istio\",\n        \"multiCluster\": {\n          \"clusterName\": \"west\"\n        },\n        \"network\": \"net-west\"\n      }\n    }\n";
+        let read = document(text);
+        let Body::ConfigMap(map) = &objects(&read)[0].body else { panic!("{read:?}") };
+        let values = [("global.multiCluster.clusterName", "west"), ("global.network", "net-west")];
+        assert_eq!(map.values, Map::from(values.map(|(key, value)| (key.into(), value.into()))));
+        let other =
+            text.replace("\"network\": \"net-west\"", "\"network\": [1").replace("values: |-", "values: |-\n    {{");
+        let read = document(&other);
+        let Body::ConfigMap(map) = &objects(&read)[0].body else { panic!("{read:?}") };
+        assert_eq!(map.values, Map::new());
+    }
+
+    #[test]
     fn roots_of_the_mesh_are_read_with_its_configuration() {
         let key = rcgen::KeyPair::generate().expect("a key");
         let cert = rcgen::CertificateParams::new(vec!["root".to_string()]).expect("names").self_signed(&key);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
-use meshwhy_parsers::event::{Addr, Event, Fact, Kind, Network, Remote, RemoteWhat};
+use meshwhy_parsers::event::{Event, Fact, Kind, Network, Remote, RemoteWhat};
 use meshwhy_parsers::state::{State, ZtunnelDump};
 use meshwhy_parsers::ztunnel::{Connection, ConnectionWhat};
 
@@ -25,9 +25,7 @@ pub static CAUSE: Cause = Cause {
                 exist. The gateway in the entry is never used, even if it is right. Where the names differ but no \
                 gateway is known for the other one, the same mistake reads \"no valid routing destination\"; where \
                 ztunnel's NETWORK is not what istiod calls it, \"no service for target address\".",
-    remedy: "Compare the label topology.istio.io/network on namespace istio-system, on the east-west gateway and in \
-             ztunnel's NETWORK of {pair}: clusters that cannot route pod addresses to each other need different names, \
-             and each name needs a gateway. Then restart istiod or wait for its push.",
+    remedy: "{fix}",
     verify: "for c in <contexts>; do kubectl --context $c get ns istio-system -L topology.istio.io/network; done",
     explains: &[
         ("hbone-blocked", Within::Token),
@@ -59,13 +57,18 @@ pub static CAUSE: Cause = Cause {
         "state-joined-pod-address-gateway-pending",
     ],
     rules: &[
-        Rule::Mesh(|view| tables::failed_check(view, "network config")),
+        Rule::Mesh(failed_check),
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Network, 30, named_by_istiod),
-        Rule::Mesh(labels),
         Rule::Mesh(endpoints),
     ],
 };
+
+/// A section of `istioctl multicluster check` that compares networks.
+fn failed_check(view: &View<'_>) -> Vec<Verdict> {
+    let failed = tables::failed_check(view, "network config");
+    failed.into_iter().map(|verdict| with_pair(verdict, "the clusters that were checked")).collect()
+}
 
 /// Reads a failed ztunnel connection.
 pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
@@ -213,10 +216,9 @@ fn own_network_differs(view: &View<'_>, event: &Arc<Event>, vip: &str) -> Option
         _ => Verdict::likely(&subject(&own, "istiod")).slot("other", "istiod"),
     };
     Some(
-        verdict
+        with_pair(verdict, &own)
             .says(SAYS)
             .slot("own", &own)
-            .slot("pair", &own)
             .slot("addr", vip)
             .token(vip)
             .because(event, "a remote endpoint was chosen, but the service address is not on ztunnel's network"),
@@ -328,13 +330,22 @@ fn subject(own: &str, other: &str) -> String {
 }
 
 fn named(verdict: Verdict, own: &str, other: &str, address: &str) -> Verdict {
-    let verdict = verdict
-        .slot("pair", tunnel::pair(own, other))
-        .slot("own", own)
-        .slot("other", other)
-        .slot("addr", address)
-        .token(address);
+    let verdict =
+        with_pair(verdict, &tunnel::pair(own, other)).slot("own", own).slot("other", other).slot("addr", address);
+    let verdict = if address.is_empty() { verdict } else { verdict.token(address) };
     if other.is_empty() { verdict } else { verdict.cluster(other) }
+}
+
+/// Fills in whose labels are to be compared.
+fn with_pair(verdict: Verdict, pair: &str) -> Verdict {
+    verdict.slot("pair", pair).slot(
+        "fix",
+        format!(
+            "Compare the label topology.istio.io/network on namespace istio-system, on the east-west gateway and in \
+             ztunnel's NETWORK of {pair}: clusters that cannot route pod addresses to each other need different names, \
+             and each name needs a gateway. Then restart istiod or wait for its push."
+        ),
+    )
 }
 
 fn gateways_known(dump: &ZtunnelDump) -> bool {
@@ -343,123 +354,6 @@ fn gateways_known(dump: &ZtunnelDump) -> bool {
 
 fn class_e(connection: &Connection) -> bool {
     connection.dst.addr.as_ref().is_some_and(|addr| addr.is_class_e())
-}
-
-/// What the tables of namespaces and gateways say about two clusters' labels.
-pub fn labels(view: &View<'_>) -> Vec<Verdict> {
-    let labels = saved::networks(view);
-    let raw = raw_dial(view);
-    let mut verdicts = Vec::new();
-    for (row, network) in &labels {
-        let cluster = &*row.origin.cluster;
-        let gateway = saved::gateways(view)
-            .into_iter()
-            .find(|gateway| gateway.cluster() == cluster && !gateway.network.is_empty() && gateway.network != *network);
-        if let Some(gateway) = gateway {
-            let mut verdict = Verdict::certain(cluster)
-                .says("istio-system of {own} carries network label {has}, but its gateway carries {other}: pods there have no way through the gateway")
-                .slot("has", shown(network))
-                .slot("pair", cluster)
-                .slot("own", cluster)
-                .slot("other", gateway.network)
-                .token(gateway.name)
-                .because(row, "the label of the namespace istio-system")
-                .because(gateway.event, "the gateway's label differs from it");
-            if let Some((event, addr)) = &raw {
-                verdict = verdict
-                    .slot("addr", addr)
-                    .token(&addr.host)
-                    .because(event, "a pod's own address was dialled, not a gateway");
-            }
-            verdicts.push(verdict);
-        }
-        verdicts.extend(gateway_without_label(view, row, network, raw.as_ref()));
-    }
-    if verdicts.is_empty() {
-        verdicts.extend(pair_of_labels(&labels, raw.as_ref()));
-    }
-    verdicts
-}
-
-/// A gateway's Service that is shown with its labels and lacks the network's: istiod does not take it for a gateway.
-fn gateway_without_label(
-    view: &View<'_>,
-    row: &Arc<Event>,
-    network: &str,
-    raw: Option<&(&Arc<Event>, Addr)>,
-) -> Option<Verdict> {
-    let cluster = &*row.origin.cluster;
-    let (dial, addr) = raw.filter(|_| !network.is_empty())?;
-    let gateways = saved::gateways(view);
-    let mut here = gateways.iter().filter(|gateway| gateway.cluster() == cluster);
-    let bare = here.clone().find(|gateway| gateway.shows_labels() && gateway.network.is_empty())?;
-    if here.any(|gateway| !gateway.network.is_empty()) {
-        return None;
-    }
-    Some(
-        Verdict::likely(cluster)
-            .says("the gateway {gateway} of {own} carries no network label, so {other} has no gateway and its pods are dialled directly")
-            .slot("gateway", bare.name)
-            .slot("pair", cluster)
-            .slot("own", cluster)
-            .slot("other", network)
-            .slot("addr", addr)
-            .token(bare.name)
-            .token(&addr.host)
-            .because(dial, "a pod's own address was dialled, not a gateway")
-            .because(bare.event, "the gateway's Service lacks the label topology.istio.io/network")
-            .because(row, "while its cluster has a network of its own"),
-    )
-}
-
-/// Two clusters that carry one label, or one of them none.
-fn pair_of_labels(labels: &[(&Arc<Event>, &str)], raw: Option<&(&Arc<Event>, Addr)>) -> Option<Verdict> {
-    let (first, network) = labels.first()?;
-    let differs = |other: &&(&Arc<Event>, &str)| other.0.origin.cluster != first.origin.cluster;
-    let (second, other) =
-        labels.iter().filter(differs).find(|(_, other)| network.is_empty() || other.is_empty() || network == other)?;
-    let pair = tunnel::pair(&first.origin.cluster, &second.origin.cluster);
-    let one_missing = network.is_empty() != other.is_empty();
-    let verdict = match (one_missing, raw) {
-        (true, Some(_)) => Verdict::certain(&pair),
-        (true, None) | (false, Some(_)) => Verdict::likely(&pair),
-        // One flat network is a fine design where its addresses can be reached.
-        (false, None) => return None,
-    };
-    let mut verdict = verdict
-        .says(if network == other {
-            "{own} and {other} carry one network label, {has}: it does not tell the clusters apart"
-        } else {
-            "the network labels of {pair} do not tell the clusters apart: {has} and {had}"
-        })
-        .slot("pair", &pair)
-        .slot("own", &first.origin.cluster)
-        .slot("other", &second.origin.cluster)
-        .slot("has", shown(network))
-        .slot("had", shown(other))
-        .because(first, "the label of one cluster's istio-system")
-        .because(second, "the label of the other's");
-    if let Some((event, addr)) = raw {
-        verdict = verdict
-            .slot("addr", addr)
-            .token(&addr.host)
-            .because(event, "a pod's own address was dialled in vain, not a gateway");
-    }
-    Some(verdict)
-}
-
-fn shown(network: &str) -> &str {
-    if network.is_empty() { "none" } else { network }
-}
-
-/// A dial of a workload's own address that failed, of one that proxies hold or a table lists.
-fn raw_dial<'w>(view: &View<'w>) -> Option<(&'w Arc<Event>, Addr)> {
-    let held = saved::held(view);
-    saved::failed_dials(view).into_iter().find(|(_, addr)| {
-        let is_gateway =
-            saved::CROSS_NETWORK_PORTS.contains(&addr.port) && !held.iter().any(|held| held.addr.host == addr.host);
-        !is_gateway && (held.is_empty() || held.iter().any(|held| held.addr.host == addr.host && !held.is_gateway()))
-    })
 }
 
 /// A proxy holds a pod's address that only another cluster's service lists, and calls fail.
@@ -482,13 +376,8 @@ pub fn endpoints(view: &View<'_>) -> Vec<Verdict> {
     let (own, far) = (&held.event.origin.cluster, &home.origin.cluster);
     let pair = tunnel::pair(own, far);
     vec![
-        Verdict::likely(&pair)
-            .slot("pair", &pair)
-            .slot("own", own)
-            .slot("other", far)
-            .slot("addr", held.addr)
+        named(Verdict::likely(&pair), own, far, &held.addr.to_string())
             .token(&held.addr.host)
-            .cluster(far)
             .because(held.event, "a proxy of one cluster holds a pod's own address")
             .because(home, "which only the other cluster's service lists")
             .because(failed, "and calls there fail")

@@ -12,7 +12,7 @@ use crate::engine::view::View;
 pub(super) const NETWORK_LABEL: &str = "topology.istio.io/network";
 
 /// Ports through which traffic crosses networks: sidecars and ambient.
-pub(super) const CROSS_NETWORK_PORTS: [u16; 2] = [15443, 15008];
+pub const CROSS_NETWORK_PORTS: [u16; 2] = [15443, 15008];
 
 /// A Service row of an east-west gateway.
 pub(super) struct Gateway<'w> {
@@ -26,10 +26,6 @@ pub(super) struct Gateway<'w> {
     pub(super) external: &'w str,
     /// Ports as printed.
     pub(super) ports: &'w str,
-    /// The network it is labelled with; empty where none is shown.
-    pub(super) network: &'w str,
-    /// Its labels as printed; empty where the table has none.
-    labels: &'w str,
 }
 
 impl Gateway<'_> {
@@ -37,11 +33,6 @@ impl Gateway<'_> {
     pub(super) fn offers(&self, port: u16) -> bool {
         let number = |entry: &str| entry.trim().split([':', '/']).next().and_then(|port| port.parse::<u16>().ok());
         self.ports.split(',').any(|entry| number(entry) == Some(port))
-    }
-
-    /// Whether the table shows labels, so that a missing one is missing indeed.
-    pub(super) fn shows_labels(&self) -> bool {
-        self.labels.contains('=')
     }
 
     /// Its external address, where it has one.
@@ -60,8 +51,7 @@ pub(super) fn gateways<'w>(view: &View<'w>) -> Vec<Gateway<'w>> {
     let rows = view.states().filter_map(|(event, state)| match state {
         State::Service { namespace, name, external, ports, labels, .. } if is_east_west(name, labels) => {
             let namespace: &str = if namespace.is_empty() { "istio-system" } else { namespace };
-            let network = label(labels, NETWORK_LABEL).unwrap_or("");
-            Some(Gateway { event, namespace, name, external, ports, network, labels })
+            Some(Gateway { event, namespace, name, external, ports })
         }
         _ => None,
     });
@@ -248,7 +238,7 @@ pub(super) fn is_istiod(name: &str) -> bool {
 }
 
 /// A direct attempt to reach an address that failed: from access lines, calls and probes.
-pub(super) fn failed_dials<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, Addr)> {
+pub fn failed_dials<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, Addr)> {
     let mut found: Vec<(&'w Arc<Event>, Addr)> = Vec::new();
     for event in view.events(Kind::Request) {
         let Fact::Request(request) = &event.fact else { continue };

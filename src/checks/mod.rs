@@ -6,6 +6,7 @@ pub mod environment;
 pub mod gateways;
 pub mod locality;
 pub mod modes;
+pub mod networks;
 pub mod pods;
 pub mod remote_control_plane;
 pub mod replicas;
@@ -37,6 +38,7 @@ pub static ALL: &[&Check] = &[
     &trust::ROOTS,
     &trust::VALIDITY,
     &trust::DOMAINS,
+    &networks::CHECK,
     &services::CHECK,
     &locality::CHECK,
     &stale::CHECK,

@@ -7,6 +7,7 @@ mod cluster;
 mod endpoints;
 mod identity;
 mod link;
+mod policy;
 mod version;
 
 use std::cell::OnceCell;

@@ -505,6 +505,7 @@ impl Fold {
                     tls_mode: tls_mode(&endpoint),
                     workload: workload(&endpoint.metadata.filter_metadata.istio.workload),
                     connect_failures: None,
+                    connects: None,
                 });
             }
         }
@@ -520,7 +521,7 @@ impl Fold {
             let Some(addr) = addr(&host.address) else { continue };
             let priority = u32::try_from(host.priority.0).unwrap_or(u32::MAX);
             priorities.insert(priority);
-            let failures = host.stats.kept.iter().find(|stat| stat.name == "cx_connect_fail");
+            let stat = |name: &str| host.stats.kept.iter().find(|stat| stat.name == name).map(|stat| stat.value.0);
             let health = match host.health_status.failed_active_health_check {
                 true => "UNHEALTHY",
                 false => &host.health_status.eds_health_status,
@@ -532,7 +533,8 @@ impl Fold {
                 ejected: host.health_status.failed_outlier_check,
                 priority,
                 locality: locality(&host.locality),
-                connect_failures: failures.map(|stat| stat.value.0),
+                connect_failures: stat("cx_connect_fail"),
+                connects: stat("cx_total"),
                 ..ProxyEndpoint::default()
             });
         }

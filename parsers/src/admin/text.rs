@@ -73,6 +73,7 @@ impl Told {
     fn hear(&mut self, key: &str, value: &str) {
         match key {
             "cx_connect_fail" => self.endpoint.connect_failures = value.parse().ok(),
+            "cx_total" => self.endpoint.connects = value.parse().ok(),
             "health_flags" => {
                 // `healthy`, or a row of flags: `/failed_eds_health/failed_outlier_check`.
                 let has = |flag: &str| value.split('/').any(|word| word == flag);

@@ -19,6 +19,7 @@ pub(super) fn configmap(value: Field<'_>) -> ConfigMap {
     for (key, value) in value.at("data").entries() {
         let text = value.str();
         match key {
+            "values" => found.values.extend(injected(text)),
             "mesh" => match read_mesh(text) {
                 Ok(mesh) => found.mesh = Some(mesh),
                 Err(why) => found.unreadable.push((key.into(), why)),
@@ -43,6 +44,20 @@ pub(super) fn configmap(value: Field<'_>) -> ConfigMap {
         }
     }
     found
+}
+
+/// What the injector gives every proxy of its cluster: `values` of `istio-sidecar-injector`, by their paths
+/// (`istio/istio: manifests/charts/istio-control/istio-discovery/templates/istiod-injector-configmap.yaml`).
+fn injected(text: &str) -> Vec<(Text, Text)> {
+    // A ConfigMap of something else may have such a key.
+    let Ok(values) = yaml::value(text) else { return Vec::new() };
+    let values = Field::from(&values);
+    let global = values.at("global");
+    let named = [
+        ("global.network", global.at("network")),
+        ("global.multiCluster.clusterName", global.at("multiCluster").at("clusterName")),
+    ];
+    named.into_iter().filter(|(_, value)| value.is_set()).map(|(key, value)| (key.into(), value.text())).collect()
 }
 
 fn read_mesh(text: &str) -> Result<MeshConfig, Text> {

@@ -116,6 +116,8 @@ pub struct ProxyEndpoint {
     pub tls_mode: Text,
     /// How many connections to it failed; `None` where not shown.
     pub connect_failures: Option<u64>,
+    /// How many connections to it were tried; `None` where not shown.
+    pub connects: Option<u64>,
 }
 
 /// The workload of an endpoint: `metadata.filterMetadata.istio.workload`.
