@@ -626,6 +626,20 @@ fn between(view: &View<'_>, one: &Side<'_>, other: &Side<'_>, is_sound: bool) ->
         .flat_map(|side| side.cluster.own_gateways())
         .filter(|gateway| gateway.network == Some(a) && !a.is_empty())
         .collect();
+    let knows_services = [one, other].iter().all(|side| side.cluster.knows_all("Service", ""));
+    let has_any_gateway = [one, other].iter().any(|side| side.cluster.own_gateways().next().is_some());
+    if let Some(seen) = silent.first().filter(|_| knows_services && !has_any_gateway) {
+        // One network was meant: what is missing is a route.
+        let missing = format!(
+            "both carry {shared} and neither has a gateway, so pods are meant to reach each other, and {} does not answer",
+            seen.token.as_deref().unwrap_or("a pod")
+        );
+        let how = format!("Look for the route between the pods of {our_title} and {their_title}, both ways.");
+        let quote = format!("{}: {label}", source.title());
+        let shows = "both clusters are on one network without any gateway: pods are meant to reach each other";
+        let item = Item::unknown(&names, "networks", missing, how);
+        return Some(item.refuting(network_label_wrong::CAUSE.slug, &source.event, &quote, shows));
+    }
     if !silent.is_empty() {
         // Gateways for a network that has no other side were made for two networks.
         let strength = if gateways.is_empty() { Verdict::likely } else { Verdict::certain };
@@ -1052,6 +1066,23 @@ mod tests {
         // Who refuses was reached.
         let refused = "UF,URX upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
         assert_eq!(with(&line(refused, "10.2.0.9:5000")), [""; 0]);
+        // Without gateways one network is meant, and what is missing is a route.
+        let mut without = pair("net-1", "net-1");
+        without.east.remove(1);
+        without.west.remove(1);
+        let (east, west) = (list(&without.east), list(&without.west));
+        let service = |namespace: &str| {
+            format!(
+                "apiVersion: v1\nkind: Service\nmetadata: {{name: cart, namespace: {namespace}}}\nspec: {{clusterIP: 10.96.0.7, ports: [{{port: 5000}}]}}"
+            )
+        };
+        let services = list(&[service("shop"), service("default")]);
+        let text = line(timeout, "10.2.0.9:5000");
+        let files = [LINK, ("east", "all.yaml", &east), ("west", "all.yaml", &west), ("east", log, &text)];
+        assert_eq!(failed(&CHECK, &files), WRONG, "whether there are gateways is not known");
+        let known =
+            [&files[..], &[("east", "services.yaml", &services), ("west", "services.yaml", &services)]].concat();
+        assert!(told(&CHECK, &known)[0].starts_with("cannot tell east, west networks"));
         // Nothing failed: one network may be meant, but two gateways are odd.
         assert!(said(&one, &[LINK])[0].starts_with("warn east, west networks: both carry network label net-1"));
         let flat =
