@@ -6,7 +6,7 @@
 mod document;
 
 pub use document::document;
-pub(crate) use document::is_certs;
+pub(crate) use document::{is_certs, is_der};
 
 use std::fmt::{self, Write as _};
 

@@ -16,6 +16,7 @@ use crate::cert::{self, Cert};
 use crate::command;
 use crate::document::{Document, Found};
 use crate::event::Text;
+use crate::objects::json::Parts;
 use crate::sniff::{self, Format};
 use crate::state::{State, ZtunnelCertificate, ZtunnelDump, ZtunnelParts, ZtunnelService, ZtunnelWorkload};
 use crate::time::{self, Time};
@@ -23,18 +24,93 @@ use crate::time::{self, Time};
 /// Reads a document, if it is ztunnel's.
 pub fn read(bytes: &[u8], found: Found<'_>) -> Option<Result<Document, String>> {
     let head = bytes.get(..sniff::HEAD_MAX).unwrap_or(bytes).trim_ascii_start();
+    let mut broken = Broken::default();
     let dump = match head.first()? {
-        b'{' if sniff::format(bytes, found.path) == Format::ZtunnelDump => Json::read(bytes),
+        b'{' if sniff::format(bytes, found.path) == Format::ZtunnelDump => {
+            Json::read(bytes).or_else(|error| broken.dump(bytes).ok_or(error))
+        }
         b'{' => return None,
-        b'[' => Part::of_json(head).or_else(|| Part::of_command(head, found.command))?.read::<Json>(bytes),
+        b'[' => {
+            let part = Part::of_json(head).or_else(|| Part::of_command(head, found.command))?;
+            part.read::<Json>(bytes).or_else(|error| broken.list(part, bytes).ok_or(error))
+        }
         _ if is_yaml(head) => Yaml::read(bytes),
         _ => Part::of_yaml(head)?.read::<Yaml>(bytes),
     };
     Some(dump.map_err(|error| format!("not a ztunnel config dump: {error}")).map(|dump| {
-        let (dump, issued) = dump.known(is_filtered(found.command));
+        // What a broken dump does not show may exist all the same.
+        let (dump, issued) = dump.known(is_filtered(found.command) || broken.is_met());
         let cluster = dump.cluster.clone();
-        Document { cluster, taken: issued, ..Document::of(State::Ztunnel(dump)) }
+        Document { cluster, taken: issued, losses: broken.told(), ..Document::of(State::Ztunnel(dump)) }
     }))
+}
+
+/// A dump that was cut off or has broken parts: what is whole in it, and how much is not.
+#[derive(Default)]
+struct Broken {
+    read: usize,
+    lost: usize,
+    is_cut: bool,
+}
+
+impl Broken {
+    fn is_met(&self) -> bool {
+        self.is_cut || 0 < self.lost
+    }
+
+    /// What was lost, in a sentence; none where nothing was.
+    fn told(&self) -> Vec<String> {
+        let what = if self.is_cut { "the dump was cut off" } else { "the dump is damaged" };
+        let (read, lost) = (self.read, self.lost);
+        let told = || format!("{what}: {read} of its entries were read, {lost} could not be");
+        self.is_met().then(told).into_iter().collect()
+    }
+
+    /// The whole entries of a dump; `None` where there are none.
+    fn dump(&mut self, bytes: &[u8]) -> Option<Dump> {
+        let mut dump = Dump::default();
+        let parts = Parts::of(bytes.trim_ascii_start());
+        for (key, value) in &parts.parts {
+            match *key {
+                b"workloads" => dump.workloads = Some(self.items(value)),
+                b"services" => dump.services = Some(self.items(value)),
+                b"policies" => dump.policies = Some(self.items(value)),
+                b"certificates" => dump.certificates = Some(self.items(value)),
+                b"workloadState" => dump.workload_state = Some(self.items(value)),
+                b"config" => dump.config = serde_json::from_slice(value).ok(),
+                b"version" => dump.version = serde_json::from_slice(value).ok(),
+                _ => {}
+            }
+        }
+        self.is_cut |= parts.end.is_none();
+        (0 < self.read).then_some(dump)
+    }
+
+    /// The whole entries of a list of a dump.
+    fn list(&mut self, part: Part, bytes: &[u8]) -> Option<Dump> {
+        let mut dump = Dump::default();
+        let bytes = bytes.trim_ascii_start();
+        match part {
+            Part::Workloads => dump.workloads = Some(self.items(bytes)),
+            Part::Services => dump.services = Some(self.items(bytes)),
+            Part::Policies => dump.policies = Some(self.items(bytes)),
+            Part::Certificates => dump.certificates = Some(self.items(bytes)),
+            Part::Pods => dump.workload_state = Some(self.items(bytes)),
+        }
+        (0 < self.read).then_some(dump)
+    }
+
+    fn items<T: DeserializeOwned>(&mut self, list: &[u8]) -> Many<T> {
+        let parts = Parts::of(list);
+        self.is_cut |= parts.end.is_none();
+        Many(parts.parts.iter().filter_map(|(_, item)| self.one(item)).collect())
+    }
+
+    fn one<T: DeserializeOwned>(&mut self, value: &[u8]) -> Option<T> {
+        let read = serde_json::from_slice(value).ok();
+        *(if read.is_some() { &mut self.read } else { &mut self.lost }) += 1;
+        read
+    }
 }
 
 /// How a document is written.
@@ -685,5 +761,30 @@ mod tests {
         assert!(read(b"{\"a\": 1}", Found::default()).is_none());
         assert!(read(b"[{\"identity\":\"x\"}]", Found::default()).is_none());
         assert!(read(b"{\"config\":{}, \"workloads\": [", Found::default()).is_some_and(|read| read.is_err()));
+    }
+
+    #[test]
+    fn a_dump_that_was_cut_or_damaged_gives_what_is_whole_and_counts_the_rest() {
+        let whole = r#"{"certificates":[],"config":{"clusterId":"west","localNode":"n1"},"policies":[],"services":[],
+            "workloads":[{"uid":"a","name":"a","workloadIps":["10.2.0.1"]},{"uid":"b","name":"b"},{"uid":"c","name":"c"}]}"#;
+        let read = |text: &str| {
+            let document = read(text.as_bytes(), Found::default()).expect("a dump").expect("readable");
+            let Some((_, crate::event::Fact::State(state))) = document.facts.first() else { panic!("a state") };
+            let State::Ztunnel(dump) = &**state else { panic!("a dump") };
+            let names: Vec<&str> = dump.workloads.iter().map(|workload| &*workload.name).collect();
+            (names.join(" "), dump.cluster.to_string(), dump.parts.workloads, document.losses.concat())
+        };
+        assert_eq!(read(whole), ("a b c".into(), "west".into(), true, String::new()));
+        let (names, cluster, is_whole, loss) = read(&whole[..whole.len() - 12]);
+        assert_eq!((&*names, &*cluster, is_whole), ("a b", "west", false));
+        assert_eq!(loss, "the dump was cut off: 2 of its entries were read, 1 could not be");
+        let (names, _, is_whole, loss) = read(&whole.replace("\"name\":\"b\"", "\"name\":[7]"));
+        assert_eq!((&*names, is_whole), ("a c", false));
+        assert_eq!(loss, "the dump is damaged: 2 of its entries were read, 1 could not be");
+        let (names, ..) = read(&WORKLOADS[..WORKLOADS.len() - 20]);
+        assert!(names.starts_with("helloworld-v1-86f77cd7bd-cpxhv"), "{names}");
+        for end in 0..whole.len() {
+            let _ = super::read(&whole.as_bytes()[..end], Found::default());
+        }
     }
 }

@@ -8,7 +8,7 @@ mod configmap;
 mod describe;
 mod field;
 mod istio;
-mod json;
+pub(crate) mod json;
 mod listed;
 mod row;
 mod secret;

@@ -20,7 +20,7 @@ pub enum Format {
     Json(Json),
     /// Kubernetes objects as YAML or as `kubectl describe` prints them, or what istioctl prints of a ztunnel.
     Yaml,
-    /// Certificates: PEM, or what openssl says of them.
+    /// Certificates: PEM, DER, or what openssl says of them.
     Certificates,
     /// Another document that [`crate::document::read`] may know: what an Envoy says about itself, metrics.
     Document,
@@ -62,6 +62,9 @@ pub fn format(head: &[u8], path: &str) -> Format {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     if text.is_empty() {
         return if head.contains(&0) { Format::Binary } else { Format::Empty };
+    }
+    if cert::is_der(head) {
+        return Format::Certificates;
     }
     if is_binary(text) {
         return Format::Binary;

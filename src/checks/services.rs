@@ -167,7 +167,12 @@ pub fn is_global(cluster: &Cluster, object: &Object) -> Option<bool> {
     }
     let labels = object.labels.as_ref()?;
     match cluster.mesh_config() {
-        Some((_, config)) => Some(config.global_service_labels.iter().any(|wanted| matches(wanted, labels))),
+        Some((_, config)) => {
+            let scopes = &config.global_service_labels;
+            let is_open = scopes.iter().flatten().any(|wanted| matches(wanted, labels));
+            // A scope that selects by more than labels may open it or not.
+            if is_open || scopes.iter().all(Option::is_some) { Some(is_open) } else { None }
+        }
         // A service scope in a mesh config that was not saved could still open it.
         None => (!object.is_row).then_some(false),
     }
@@ -373,6 +378,20 @@ mod tests {
         let with = |west: &str| failed(&CHECK, &[files[0], files[1], files[2], ("west", "s.yaml", west)]);
         assert_eq!(with(&shut), ["service-not-global"]);
         assert_eq!(with(&open), [""; 0]);
+        let scope = |selector: &str| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: istio\n  namespace: istio-system\ndata:\n  mesh: |-\n    \
+                 serviceScopeConfigs:\n    - scope: GLOBAL\n      servicesSelector: {selector}\n"
+            )
+        };
+        let scoped = |selector: &str| {
+            let mesh = scope(selector);
+            failed(&CHECK, &[files[0], files[1], files[2], ("west", "s.yaml", &shut), ("west", "cm.yaml", &mesh)])
+        };
+        assert_eq!(scoped("{matchLabels: {app: other}}"), ["service-not-global"]);
+        assert_eq!(scoped("{matchLabels: {app: web}}"), [""; 0], "the mesh config opens it");
+        let expressions = "{matchExpressions: [{key: app, operator: In, values: [web]}]}";
+        assert_eq!(scoped(expressions), [""; 0], "the mesh config may open it");
         let one_network = [files[0], ("west", "a.yaml", &*here), files[2], ("west", "s.yaml", &*shut)];
         assert_eq!(failed(&CHECK, &one_network), [""; 0], "on one network pods are called directly");
     }

@@ -1,4 +1,4 @@
-//! Files and outputs that are certificates: PEM files, and what `openssl x509` prints of them.
+//! Files and outputs that are certificates: PEM and DER files, and what `openssl x509` prints of them.
 
 use super::{BEGIN, Cert, read};
 use crate::document::{Document, Found};
@@ -8,6 +8,12 @@ use crate::time::{self, Time};
 
 /// Reads a document, if it is certificates and nothing else. A private key is one, too, and nothing of it is kept.
 pub fn document(bytes: &[u8], found: Found<'_>) -> Option<Result<Document, String>> {
+    if is_der(bytes) {
+        let cert = Cert::from_der(bytes).ok()?;
+        let taken = cert.not_before;
+        let document = Document::of(State::Certs { name: name(found), certs: vec![cert] });
+        return Some(Ok(Document { taken, ..document }));
+    }
     let bytes = bytes.trim_ascii_start();
     let begins = Begins::of(bytes)?;
     if begins != Begins::Coded && FOREIGN_MAX < foreign_lines(bytes) {
@@ -45,6 +51,12 @@ fn foreign_lines(bytes: &[u8]) -> usize {
         !is_ours && !line.contains(&b'=') && !line.starts_with(b"Certificate:")
     };
     bytes.split(|byte| *byte == b'\n').filter(is_foreign).count()
+}
+
+/// Whether a file is one certificate as DER: a sequence that holds a sequence, and nothing behind it. A request for a
+/// certificate and a list of revoked ones begin alike.
+pub(crate) fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x82, _, _, 0x30, ..]) && Cert::from_der(bytes).is_ok()
 }
 
 /// Whether a document is certificates, by its first bytes.
@@ -234,6 +246,7 @@ fn instant(date: &str) -> Option<Time> {
 mod tests {
     use super::*;
     use crate::event::Fact;
+    use crate::sniff::{self, Format};
 
     fn certs(text: &str, found: Found<'_>) -> (String, Vec<Cert>) {
         let document = document(text.as_bytes(), found).expect("certificates").expect("readable");
@@ -322,6 +335,21 @@ MTgxMjM2NTRaMBgxFjAUBgNVBAoMDWNsdXN0ZXIubG9jYWwwWTATBgcqhkjOPQIB
         assert_eq!(document(key.as_bytes(), Found::default()), Some(Ok(Document::default())));
         let error = document(format!("{key}{ROOT}").as_bytes(), Found::default()).expect("ours").expect_err("cut");
         assert!(error.starts_with("no certificate in it can be read: certificate 1: ") && !error.contains("secret"));
+    }
+
+    #[test]
+    fn a_file_of_der_is_a_certificate_and_not_binary() {
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let root = rcgen::CertificateParams::default().self_signed(&key).expect("a root");
+        let der: &[u8] = root.der();
+        assert_eq!(sniff::format(der, "root.der"), Format::Certificates);
+        let read = document(der, Found { path: "a/root.der", command: "" }).expect("a certificate").expect("readable");
+        assert_eq!(read.facts.len(), 1);
+        let key = key.serialize_der();
+        assert_eq!((sniff::format(&key, "key.der"), document(&key, Found::default())), (Format::Binary, None));
+        for end in 0..der.len() {
+            assert_eq!(document(&der[..end], Found::default()), None);
+        }
     }
 
     #[test]

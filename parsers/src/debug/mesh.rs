@@ -25,7 +25,11 @@ pub fn mesh_config(mesh: &Value) -> MeshConfig {
             .collect(),
         global_service_labels: list(field(mesh, "serviceScopeConfigs"))
             .filter(|scope| field(scope, "scope").as_str() == Some("GLOBAL"))
-            .filter_map(|scope| match_labels(field(scope, "servicesSelector")))
+            .map(|scope| {
+                let selects_services = field(scope, "servicesSelector").is_object();
+                let labels = match_labels(field(scope, "servicesSelector"));
+                labels.filter(|_| selects_services && field(scope, "namespaceSelector").is_null())
+            })
             .collect(),
         outbound_mode: text(field(field(mesh, "outboundTrafficPolicy"), "mode")),
         discovery_address: text(field(proxy, "discoveryAddress")),
@@ -100,7 +104,9 @@ mod tests {
             ],
             "serviceScopeConfigs": [
                 {"servicesSelector": {"matchLabels": {"istio.io/global": "true"}}, "scope": "GLOBAL"},
-                {"servicesSelector": {"matchLabels": {"local": "yes"}}, "scope": "LOCAL"}
+                {"servicesSelector": {"matchLabels": {"local": "yes"}}, "scope": "LOCAL"},
+                {"servicesSelector": {"matchExpressions": [{"key": "tier", "operator": "Exists"}]}, "scope": "GLOBAL"},
+                {"namespaceSelector": {"matchLabels": {"shared": "yes"}}, "scope": "GLOBAL"}
             ]
         });
         let read = mesh_config(&mesh);
@@ -109,7 +115,8 @@ mod tests {
             ("west.example.org", &["cluster.local".into()][..])
         );
         assert_eq!(read.cluster_local_hosts.len(), 2);
-        assert_eq!(read.global_service_labels, [Map::from([("istio.io/global".into(), "true".into())])]);
+        let global = Map::from([("istio.io/global".into(), "true".into())]);
+        assert_eq!(read.global_service_labels, [Some(global), None, None]);
         assert_eq!(read.discovery_labels, [Some(Map::from([("istio-discovery".into(), "enabled".into())])), None]);
         assert_eq!(&*read.discovery_selectors[0], r#"{"matchLabels":{"istio-discovery":"enabled"}}"#);
         assert_eq!((&*read.outbound_mode, read.locality_lb, read.auto_mtls), ("REGISTRY_ONLY", Some(true), Some(true)));

@@ -3,18 +3,18 @@
 use memchr::memchr2;
 
 /// The parts of an object or an array.
-pub(super) struct Parts<'a> {
+pub(crate) struct Parts<'a> {
     /// Keys (raw, empty in an array) and values, in their order. The last value is partial where the text ends in it.
-    pub(super) parts: Vec<(&'a [u8], &'a [u8])>,
+    pub(crate) parts: Vec<(&'a [u8], &'a [u8])>,
     /// Where it ends, behind its last bracket; `None` where the text ends first.
-    pub(super) end: Option<usize>,
+    pub(crate) end: Option<usize>,
     /// Whether the text ends within the last value.
-    pub(super) is_partial: bool,
+    pub(crate) is_partial: bool,
 }
 
 impl<'a> Parts<'a> {
     /// Cuts the object or array that `text` begins with.
-    pub(super) fn of(text: &'a [u8]) -> Parts<'a> {
+    pub(crate) fn of(text: &'a [u8]) -> Parts<'a> {
         let mut parts = Vec::new();
         let mut at = 1;
         let mut key: &[u8] = b"";
@@ -46,12 +46,12 @@ impl<'a> Parts<'a> {
     }
 
     /// The raw value of a key.
-    pub(super) fn get(&self, key: &str) -> Option<&'a [u8]> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a [u8]> {
         self.parts.iter().find(|(known, _)| *known == key.as_bytes()).map(|(_, value)| *value)
     }
 
     /// The plain string of a key; empty where it is none.
-    pub(super) fn str(&self, key: &str) -> &'a str {
+    pub(crate) fn str(&self, key: &str) -> &'a str {
         let quoted = self.get(key).and_then(|value| value.strip_prefix(b"\"")?.strip_suffix(b"\""));
         quoted.and_then(|plain| std::str::from_utf8(plain).ok()).unwrap_or("")
     }

@@ -306,8 +306,9 @@ pub struct MeshConfig {
     pub discovery_labels: Vec<Option<Map>>,
     /// `serviceSettings[]` that are cluster-local: hosts.
     pub cluster_local_hosts: Vec<Text>,
-    /// `serviceScopeConfigs[]` with scope GLOBAL: `matchLabels` of the services' selector.
-    pub global_service_labels: Vec<Map>,
+    /// `serviceScopeConfigs[]` with scope GLOBAL: `matchLabels` of the services' selector; `None` where it uses expressions
+    /// or selects namespaces, so that nobody can tell from a service's labels.
+    pub global_service_labels: Vec<Option<Map>>,
     /// `outboundTrafficPolicy.mode`; empty where not set.
     pub outbound_mode: Text,
     /// `defaultConfig.discoveryAddress`; empty where not set.
