@@ -485,7 +485,11 @@ impl<'a> Asked<'a, '_> {
             );
             return Some(self.misconfigured(verdict, &why));
         }
-        if !all_known {
+        // A port speaks one protocol: what opens it for another leaves no room for a Gateway that was not saved.
+        let is_taken = selecting.iter().flat_map(|(_, gateway)| &gateway.servers).any(|server| {
+            targets.contains(&server.port) && matches!(&*server.protocol, "HTTP" | "HTTP2" | "GRPC" | "TCP" | "MONGO")
+        });
+        if !all_known && !is_taken {
             return None;
         }
         let mut verdict =

@@ -150,7 +150,9 @@ impl Page {
             (None, _) => "no hop fails".to_string(),
         };
         self.line(&end);
-        self.line("");
+        if finding.is_some() {
+            self.line("");
+        }
         self.text
     }
 

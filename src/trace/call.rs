@@ -144,7 +144,13 @@ impl<'v> Call<'v> {
         broken.find(|item| concerns(item))
     }
 
-    /// What a check said of these clusters that is not broken: its id, and whether it passed.
+    /// What passed a check and speaks against a cause in the caller's cluster.
+    pub(super) fn refuting(&self, slug: &str) -> Option<&'v Item> {
+        let mut items = self.checked.iter().flat_map(|checked| &checked.items);
+        items.find(|item| item.weighs.iter().any(|of| of.slug == slug && !of.is_for) && names(item, self.near))
+    }
+
+    /// What a check said of these clusters.
     pub(super) fn said(&self, check: &str, of: &[&Cluster]) -> Option<&'v Item> {
         let checked = self.checked.iter().find(|checked| checked.check.id == check)?;
         checked.items.iter().find(|item| of.iter().all(|cluster| names(item, cluster)))
@@ -189,7 +195,7 @@ pub(super) fn is_about(item: &Item, name: &str) -> bool {
 }
 
 /// The name of the workload that made a pod: `sleep` of `sleep-5b7d9c6f4-x2x9z`.
-fn workload_of(object: &Object) -> &str {
+pub(super) fn workload_of(object: &Object) -> &str {
     let name = &object.name;
     let of = match object.owner.split_once('/') {
         Some(("ReplicaSet", owner)) => owner.rsplit_once('-').map_or(owner, |(workload, _)| workload),

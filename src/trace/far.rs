@@ -2,10 +2,13 @@
 
 use meshwhy_parsers::state::object::{Body, Object};
 
-use super::call::{Call, Plane, is_about, mentions, names};
+use super::call::{Call, Plane, is_about, mentions, names, workload_of};
 use super::hops::Step;
-use super::reach::{Known, is_toward, pods};
-use crate::engine::check::Outcome;
+use super::reach::{self, Known, is_toward};
+use super::service;
+use crate::checks::modes::{AMBIENT, SIDECAR};
+use crate::engine::cause::Verdict;
+use crate::engine::check::{Item, Outcome};
 use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, Gateway};
 
 /// What checks find wrong with a gateway between networks.
@@ -47,18 +50,22 @@ pub(super) fn gateway(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> Opti
     if let Some(item) = found {
         return Some(Step::found("gateway", item));
     }
-    let wanted: u16 = if call.plane == Plane::Ambient { 15008 } else { 15443 };
+    let wanted = if call.plane == Plane::Ambient { AMBIENT } else { SIDECAR };
     let dialled: Vec<&Endpoint<'_>> =
         known.held.iter().flatten().filter(|endpoint| matches!(endpoint.class, Class::GatewayAddress { .. })).collect();
     let gateways: Vec<Gateway<'_>> = far.own_gateways().collect();
     let by_address = gateways.iter().find(|gateway| dialled.iter().any(|of| gateway.addresses.contains(&&*of.address)));
-    let gateway = by_address.or_else(|| gateways.iter().find(|gateway| gateway.ports.contains(&wanted)));
+    let by_port = || gateways.iter().find(|gateway| gateway.ports.contains(&wanted));
+    let gateway = by_address.or_else(by_port).or_else(|| gateways.first());
     let Some(gateway) = gateway else {
         let place = format!("of {}", far.title());
         let how = format!("kubectl --context {} get services,gateways.gateway.networking.k8s.io -A -o yaml", far.name);
         return Some(Step::unknown("gateway", place, "no east-west gateway is among what was saved", how));
     };
     let place = format!("{} in {}", gateway.object.title(), far.title());
+    if let Some(step) = other_mode(call, far, gateway, wanted, &place) {
+        return Some(step);
+    }
     let addresses = gateway.addresses.join(", ");
     let quote = match &gateway.object.body {
         Body::Service(_) => format!("status.loadBalancer: {addresses}; port {wanted}"),
@@ -76,6 +83,116 @@ pub(super) fn gateway(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> Opti
         None => Step::pass("gateway", place, format!("{addresses}:{wanted}, nothing wrong with it")),
     };
     Some(step.told(&gateway.object.event, quote))
+}
+
+/// A gateway that serves the other data plane alone.
+fn other_mode(call: &Call<'_>, far: &Cluster, gateway: &Gateway<'_>, wanted: u16, place: &str) -> Option<Step> {
+    let (other, who) = match call.plane {
+        Plane::Ambient => (SIDECAR, "ambient"),
+        Plane::Sidecar => (AMBIENT, "sidecars"),
+        Plane::Outside | Plane::Unknown => return None,
+    };
+    // A row may show none of its ports.
+    if gateway.ports.contains(&wanted) || !gateway.ports.contains(&other) {
+        return None;
+    }
+    let address = gateway.addresses.first().map_or(&*gateway.object.name, |address| address);
+    let ports: Vec<String> = gateway.ports.iter().map(ToString::to_string).collect();
+    let quote = format!("ports: {}", ports.join(", "));
+    let (near, far) = (call.near.title(), far.title());
+    let verdict = Verdict::certain(&format!("gateway at {address}"))
+        .says("callers in {near} are {who} and need port {port}, but the gateway of {far} at {addr} serves only the other data plane's port {has}")
+        .slot("near", near)
+        .slot("far", far)
+        .slot("who", who)
+        .slot("addr", address)
+        .slot("port", wanted)
+        .slot("has", other)
+        .token(address)
+        .cluster(near)
+        .cluster(far)
+        .because_object(gateway.object, &quote, "the gateway has the other mode's port only");
+    let says = format!("offers {other} only, and callers in {near} are {who}, which need {wanted}");
+    let step = Step::fail("gateway", place, says, "dataplane-mode-mismatch", verdict);
+    Some(step.told(&gateway.object.event, quote))
+}
+
+/// Namespace and name of the waypoint that the service is bound to in a cluster.
+fn bound<'v>(call: &'v Call<'_>, cluster: &'v Cluster) -> Option<(&'v str, &'v str)> {
+    let (service, _) = service::object(call, cluster)?;
+    let of_namespace = cluster.object("Namespace", "", &service.namespace);
+    let label = |key: &str| service.label(key).or_else(|| of_namespace.and_then(|of| of.label(key)));
+    let name = label("istio.io/use-waypoint").filter(|name| !matches!(*name, "" | "none"))?;
+    Some((label("istio.io/use-waypoint-namespace").unwrap_or(&service.namespace), name))
+}
+
+/// The Gateway or Service of the waypoint that the service is bound to in a cluster.
+pub(super) fn waypoint_object<'v>(call: &'v Call<'_>, cluster: &'v Cluster) -> Option<&'v Doc<Object>> {
+    let (namespace, name) = bound(call, cluster)?;
+    cluster.object("Gateway", namespace, name).or_else(|| cluster.object("Service", namespace, name))
+}
+
+/// The waypoint that the service is bound to in a cluster; `None` where it is bound to none.
+pub(super) fn waypoint(call: &Call<'_>, cluster: &Cluster) -> Option<Step> {
+    let (service, _) = service::object(call, cluster)?;
+    let (namespace, name) = bound(call, cluster).filter(|_| call.plane == Plane::Ambient)?;
+    let title = cluster.title();
+    let found = call.asked(&["waypoint-unavailable", "service-not-global"], |item| {
+        let slug = item.cause.as_ref().map_or("", |(slug, _)| slug);
+        let of_it =
+            slug == "waypoint-unavailable" || item.object.starts_with("waypoint") && cluster.name != call.near.name;
+        names(item, cluster) && of_it && is_about(item, name)
+    });
+    if let Some(item) = found {
+        return Some(Step::found("waypoint", item));
+    }
+    let place = format!("{namespace}/{name} in {title}");
+    let pods: Vec<_> = cluster
+        .pods()
+        .filter(|(object, _)| {
+            let by_label = object.label("gateway.networking.k8s.io/gateway-name") == Some(name);
+            *object.namespace == *namespace && (by_label || object.labels.is_none() && workload_of(object) == name)
+        })
+        .collect();
+    let exists = waypoint_object(call, cluster);
+    let knows = cluster.knows_all("Gateway", namespace) && cluster.knows_all("Service", namespace);
+    let ready = pods.iter().filter(|(_, pod)| 0 < pod.ready.1 && pod.ready.0 == pod.ready.1).count();
+    let why = match exists {
+        None if !knows => {
+            let how = format!(
+                "kubectl --context {} get gateways.gateway.networking.k8s.io,services -A -o yaml",
+                cluster.name
+            );
+            return Some(Step::unknown("waypoint", place, "the Gateways of this cluster were not saved", how));
+        }
+        None => "it does not exist".to_string(),
+        Some(_) if !pods.is_empty() && ready == 0 => format!("none of its {} pods is ready", pods.len()),
+        Some(object) => {
+            let says = if pods.is_empty() {
+                "exists; its pods were not saved".to_string()
+            } else {
+                format!("{ready} of {} pods ready", pods.len())
+            };
+            return Some(Step::pass("waypoint", place, says).told(&object.event, object.title()));
+        }
+    };
+    let host = format!("{name}.{namespace}.svc.cluster.local");
+    let quote = format!("istio.io/use-waypoint: {name}");
+    let mut verdict = Verdict::certain(&host)
+        .says("the waypoint {waypoint} that {to} is bound to in {cluster} is not available: {why}")
+        .slot("waypoint", format!("{namespace}/{name}"))
+        .slot("to", service.title())
+        .slot("cluster", title)
+        .slot("why", &why)
+        .token(&host)
+        .token(&call.service.host)
+        .cluster(title)
+        .because_object(service, &quote, "the service is bound to it");
+    if let Some((object, pod)) = pods.first() {
+        let quote = format!("{} of {} containers ready", pod.ready.0, pod.ready.1);
+        verdict = verdict.because_object(object, &quote, "a pod of the waypoint");
+    }
+    Some(Step::fail("waypoint", place, why, "waypoint-unavailable", verdict).told(&service.event, quote))
 }
 
 /// Whether both sides trust each other.
@@ -112,24 +229,28 @@ pub(super) fn trust(call: &Call<'_>, far: &Cluster) -> Step {
 /// The pods at the end of the call.
 pub(super) fn application(call: &Call<'_>, cluster: &Cluster, known: &Known<'_>) -> Step {
     let place = format!("{} in {}", call.service.title(), cluster.title());
+    let pods = reach::pods(call, cluster);
+    let is_here = |item: &Item| {
+        // What is wrong on another node does not concern these pods.
+        let node = cluster.pods().find(|(object, _)| object.title() == item.object).map(|(_, pod)| &pod.node);
+        node.is_none_or(|node| pods.is_empty() || pods.iter().any(|(_, pod)| pod.node == *node))
+    };
+    let node = call.asked(&["ztunnel-not-ready", "cni-failure"], |item| names(item, cluster) && is_here(item));
+    if let Some(item) = node.filter(|_| cluster.is_ambient()) {
+        return Step::found("application", item);
+    }
     let policy = call.asked(&["hbone-blocked", "networkpolicy-blocked"], |item| {
         names(item, cluster)
-            && (is_about(item, &call.service.namespace)
-                || pods(call, cluster).iter().any(|(object, _)| is_about(item, &object.name)))
+            && (is_about(item, &call.service.namespace) || pods.iter().any(|(object, _)| is_about(item, &object.name)))
     });
     if let Some(item) = policy {
         return Step::found("application", item);
     }
-    let pods = pods(call, cluster);
-    let document: Option<&Doc<Object>> = pods
-        .first()
-        .map(|(object, _)| *object)
-        .or_else(|| cluster.endpoints_of(&call.service.namespace, &call.service.name).next().map(|(object, _)| object));
-    match (known.there, document) {
+    if let Some(step) = none_ready("application", call, cluster, known) {
+        return step;
+    }
+    match (known.there, behind(call, cluster)) {
         (Some((0, 0)), _) => Step::stop("application", place, "no pod stands behind the Service"),
-        (Some((0, all)), Some(object)) => {
-            Step::stop("application", place, format!("none of {all} ready")).told(&object.event, object.title())
-        }
         (Some((ready, all)), Some(object)) => {
             Step::pass("application", place, format!("{ready} of {all} ready")).told(&object.event, object.title())
         }
@@ -140,6 +261,38 @@ pub(super) fn application(call: &Call<'_>, cluster: &Cluster, known: &Known<'_>)
             format!("kubectl --context {} get pods,endpointslices -n {} -o yaml", cluster.name, call.service.namespace),
         ),
     }
+}
+
+/// A document about what stands behind the Service in a cluster.
+fn behind<'v>(call: &'v Call<'_>, cluster: &'v Cluster) -> Option<&'v Doc<Object>> {
+    if let Some((object, _)) = reach::pods(call, cluster).first() {
+        return Some(object);
+    }
+    cluster.endpoints_of(&call.service.namespace, &call.service.name).next().map(|(object, _)| object)
+}
+
+/// Pods stand behind the Service in a cluster, and none of them is ready.
+pub(super) fn none_ready(name: &str, call: &Call<'_>, cluster: &Cluster, known: &Known<'_>) -> Option<Step> {
+    let (_, all) = known.there.filter(|(ready, all)| *ready == 0 && 0 < *all)?;
+    let object = behind(call, cluster)?;
+    let quote = match &object.body {
+        Body::Pod(pod) => format!("{}: {} of {} containers ready", object.title(), pod.ready.0, pod.ready.1),
+        _ => format!("{}: no address is ready", object.title()),
+    };
+    let verdict = Verdict::certain(&call.service.host)
+        .says("{service} has no ready pod in {cluster}: none of {all}")
+        .slot("service", format!("{}/{}", call.service.namespace, call.service.name))
+        .slot("name", &call.service.name)
+        .slot("namespace", &call.service.namespace)
+        .slot("cluster", cluster.title())
+        .slot("all", all)
+        .token(&call.service.host)
+        .token(&call.service.name)
+        .cluster(cluster.title())
+        .because_object(object, &quote, "the state of what stands behind it");
+    let place = format!("{} in {}", call.service.title(), cluster.title());
+    let step = Step::fail(name, place, format!("none of {all} pods is ready"), "no-healthy-upstream", verdict);
+    Some(step.told(&object.event, quote))
 }
 
 /// The service has no pod anywhere.

@@ -65,7 +65,10 @@ impl Step {
         } else {
             format!("{} in {}", item.object, cluster.join(" and "))
         };
-        Step { cause: item.cause.clone(), ..Step::stop(name, place, &item.reason) }
+        let mut step = Step { cause: item.cause.clone(), ..Step::stop(name, place, &item.reason) };
+        let proof = item.cause.iter().filter_map(|(_, verdict)| verdict.because.first());
+        step.hop.told.extend(proof.map(|of| Evidence { shows: String::new(), ..of.clone() }));
+        step
     }
 
     /// What told it: a field of a document and its value.

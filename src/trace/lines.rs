@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::access::ClusterName;
-use meshwhy_parsers::event::{Event, Fact, Kind};
+use meshwhy_parsers::event::{Addr, Event, Fact, Kind, Text};
 use meshwhy_parsers::state::State;
 
 use super::call::Call;
+use super::far;
 use super::hops::Step;
+use super::service;
 use crate::causes;
+use crate::checks::modes::SIDECAR;
 use crate::engine::cause::{Cause, Rule, Verdict};
 use crate::engine::finding;
 use crate::engine::world::Known;
@@ -49,8 +52,44 @@ pub(super) fn traffic(call: &Call<'_>) -> Option<Step> {
         let first = failed.first()?;
         return Some(Step::stop("traffic", place, format!("{times} failed")).told(&first.first, &first.first.text));
     };
+    let before = answered_before(call, &known.first).filter(|_| cause.slug == "tls-to-plaintext-port");
+    let blocked = before.and_then(|verdict| Some((causes::find("crossnetwork-port-blocked")?, verdict)));
+    let (cause, verdict) = blocked.unwrap_or((cause, verdict));
     let says = format!("{times} failed: {}", finding::summary(cause, &verdict));
+    if cause.slug == "waypoint-unavailable"
+        && let Some(object) = far::waypoint_object(call, call.near)
+        && known.last.at.is_some_and(|last| object.created.is_some_and(|created| last < created))
+    {
+        let says = format!("{times} failed for want of the waypoint, which was made since");
+        return Some(Step::warn("traffic", place, says).told(&known.last, &known.last.text));
+    }
+    if let Some(item) = call.refuting(cause.slug) {
+        let says = format!("{times} failed ({}), but what was saved speaks against it: {}", cause.slug, item.reason);
+        return Some(Step::warn("traffic", place, says).told(&known.first, &known.first.text));
+    }
     Some(Step::fail("traffic", place, says, cause.slug, verdict).told(&known.first, &known.first.text))
+}
+
+/// Plain text comes back from the port of a gateway with which nothing is wrong: what answers stands before it.
+fn answered_before(call: &Call<'_>, event: &Arc<Event>) -> Option<Verdict> {
+    let Fact::Request(request) = &event.fact else { return None };
+    let addr = request.upstream.as_ref().filter(|addr| addr.port == SIDECAR)?;
+    let far = call.others().find(|far| far.own_gateways().any(|gateway| gateway.addresses.contains(&&*addr.host)))?;
+    let (near, theirs) = (call.near.title(), far.title());
+    Some(
+        Verdict::likely(&addr.to_string())
+            .says("what answers at {addr} is not the gateway of {network}: plain text comes back, and that gateway passes TLS on; a firewall or load balancer stands between the clusters")
+            .slot("network", theirs)
+            .slot("addr", addr)
+            .slot("from", near)
+            .slot("host", &addr.host)
+            .slot("port", addr.port)
+            .token(&addr.host)
+            .token(addr)
+            .cluster(near)
+            .cluster(theirs)
+            .because(event, "the answer to the TLS handshake is no TLS"),
+    )
 }
 
 /// Whether a line of a sidecar or of ztunnel is about the call.
@@ -58,18 +97,27 @@ fn is_of(call: &Call<'_>, event: &Event) -> bool {
     if *event.origin.cluster != *call.near.name {
         return false;
     }
-    let service = &call.service;
+    let called = &call.service;
     match &event.fact {
         Fact::Request(request) => {
             let is_to = match &request.cluster {
-                ClusterName::Outbound { port, host, .. } => **host == *service.host && *port == service.port,
-                _ => request.service() == service.host,
+                ClusterName::Outbound { port, host, .. } => **host == *called.host && *port == called.port,
+                _ => request.service() == called.host,
             };
             is_to && *event.origin.pod == *call.name
         }
         Fact::Connection(connection) => {
-            let is_from = *connection.src.workload == *call.name && *connection.src.namespace == *call.namespace;
-            is_from && *connection.service == *service.host
+            let is_at = |addr: &Option<Addr>, ips: &[Text]| addr.as_ref().is_some_and(|addr| ips.contains(&addr.host));
+            let by_name = *connection.src.workload == *call.name && *connection.src.namespace == *call.namespace;
+            let by_address = call.pod.is_some_and(|(_, pod)| is_at(&connection.src.addr, &pod.ips));
+            let is_to = match &*connection.service {
+                // What ztunnel gives up before it knows the destination carries the dialled address alone.
+                "" => {
+                    service::object(call, call.near).is_some_and(|(_, of)| is_at(&connection.dst.addr, &of.cluster_ips))
+                }
+                host => host == called.host,
+            };
+            (by_name || by_address) && is_to
         }
         _ => false,
     }

@@ -80,7 +80,8 @@ pub fn walk(view: &View<'_>, checked: &[Checked], from: &From, to: &To) -> Resul
     let mut hops = Hops::default();
     let goes_on = hops.walk(client::client(&call))
         && (call.plane == Plane::Unknown || hops.walk(client::proxy(&call)))
-        && hops.walk(service::at_the_client(&call));
+        && hops.walk(service::at_the_client(&call))
+        && far::waypoint(&call, call.near).is_none_or(|step| hops.walk(step));
     if goes_on {
         clusters(&call, &mut hops);
     }
@@ -100,7 +101,7 @@ fn clusters(call: &Call<'_>, hops: &mut Hops) {
     let mut runs = runs_here;
     for far in call.others() {
         let known = Known::of(call, far);
-        if known.runs() {
+        if known.may_run() {
             runs = true;
             crossing(call, far, &known, hops);
         }
@@ -118,6 +119,7 @@ fn crossing(call: &Call<'_>, far: &Cluster, known: &Known<'_>, hops: &mut Hops) 
         && goes_on(Some(reach::endpoints(call, far, known)))
         && goes_on(far::gateway(call, far, known))
         && goes_on(Some(far::trust(call, far)))
+        && goes_on(far::waypoint(call, far))
         && goes_on(Some(far::application(call, far, known)))
 }
 

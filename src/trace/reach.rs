@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use meshwhy_parsers::state::object::{Body, Object, Pod};
 
-use super::call::{Call, OfPod, Plane, is_about, mentions, names, plane_of};
+use super::call::{Call, OfPod, Plane, is_about, mentions, names, plane_of, workload_of};
+use super::far::none_ready;
 use super::hops::Step;
 use super::service;
 use crate::causes::tunnel;
@@ -48,6 +49,8 @@ pub(super) struct Known<'v> {
     pub(super) by_istiod: Option<usize>,
     /// Addresses that are ready, of how many, as the objects of the cluster say; `None` where they were not saved.
     pub(super) there: Option<(usize, usize)>,
+    /// Whether the cluster has a Service of that name.
+    is_defined: bool,
 }
 
 impl<'v> Known<'v> {
@@ -75,14 +78,25 @@ impl<'v> Known<'v> {
             .map(|ip| &**ip)
             .collect();
         let knows = call.controls().into_iter().any(|of| call.mesh.knows_shards(of));
-        Known { held, all, by_istiod: knows.then_some(addresses.len()), there: there(call, cluster) }
+        Known {
+            held,
+            all,
+            by_istiod: knows.then_some(addresses.len()),
+            there: there(call, cluster),
+            is_defined: service::object(call, cluster).is_some(),
+        }
     }
 
-    /// Whether the service runs there, as far as anyone knows.
+    /// Whether the service runs there.
     pub(super) fn runs(&self) -> bool {
         self.there.is_some_and(|(_, all)| 0 < all)
             || self.by_istiod.is_some_and(|count| 0 < count)
             || self.held.as_ref().is_some_and(|held| !held.is_empty())
+    }
+
+    /// Whether the service may run there: it is defined, and nothing shows that no pod stands behind it.
+    pub(super) fn may_run(&self) -> bool {
+        self.runs() || self.is_defined && self.there.is_none()
     }
 
     /// Whether the caller's proxy holds an endpoint there that should work.
@@ -123,17 +137,22 @@ fn there(call: &Call<'_>, cluster: &Cluster) -> Option<(usize, usize)> {
     knows.then_some((0, 0))
 }
 
-/// The pods behind the Service in a cluster, as its selector says.
+/// The pods behind the Service in a cluster, as its selector says; rows that show no labels by their names.
 pub(super) fn pods<'v>(call: &Call<'_>, cluster: &'v Cluster) -> Vec<OfPod<'v>> {
-    let Some((_, of)) = service::object(call, cluster).filter(|(_, of)| !of.selector.is_empty()) else {
-        return Vec::new();
+    let Some((_, of)) = service::object(call, cluster) else { return Vec::new() };
+    let name = of.selector.get("app").map_or(&*call.service.name, |app| app);
+    let is_selected = |object: &Object| match &object.labels {
+        _ if *object.namespace != *call.service.namespace => false,
+        Some(labels) => {
+            !of.selector.is_empty() && of.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        }
+        None => {
+            let workload = workload_of(object);
+            workload == name || workload.strip_prefix(name).is_some_and(|rest| rest.starts_with("-v"))
+        }
     };
-    let is_selected = |object: &Object| {
-        *object.namespace == *call.service.namespace
-            && of.selector.iter().all(|(key, value)| object.label(key) == Some(value))
-    };
-    let over = |pod: &Pod| matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed");
-    cluster.pods().filter(|(object, pod)| is_selected(object) && !over(pod)).collect()
+    let is_over = |pod: &Pod| matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed");
+    cluster.pods().filter(|(object, pod)| is_selected(object) && !is_over(pod)).collect()
 }
 
 /// Whether the caller's istiod reads a cluster; `None` where it is that cluster's own.
@@ -225,16 +244,13 @@ pub(super) fn endpoints(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> St
             _ => format!("istioctl --context {} proxy-config endpoints {} -o json", call.near.name, call.who()),
         };
         return match known.by_istiod {
-            Some(0) => absent(call, far, place, "istiod knows none"),
+            Some(0) => absent(call, far, known, place, "istiod knows none"),
             Some(count) => {
                 Step::pass("endpoints", place, format!("istiod knows {count}; what {holder} holds was not saved"))
             }
-            None => Step::unknown(
-                "endpoints",
-                place,
-                &format!("neither what istiod knows nor what {holder} holds was saved"),
-                how,
-            ),
+            None => not_offered(call, far, &place, "not shown").unwrap_or_else(|| {
+                Step::unknown("endpoints", place, &format!("what istiod knows and {holder} holds is not shown"), how)
+            }),
         };
     };
     let Some(first) = held.first() else {
@@ -243,7 +259,7 @@ pub(super) fn endpoints(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> St
         } else {
             format!("none of them, {} of other clusters", known.all)
         };
-        return absent(call, far, place, &format!("{by_istiod}{holder} holds {others}"));
+        return absent(call, far, known, place, &format!("{by_istiod}{holder} holds {others}"));
     };
     let bad = |endpoint: &&Endpoint<'_>| {
         matches!(endpoint.class, Class::PodWhereGatewayShould { .. } | Class::AutoAllocated | Class::Stale { .. })
@@ -354,7 +370,10 @@ fn misdirected(call: &Call<'_>, far: &Cluster, place: String, says: &str, endpoi
 }
 
 /// The proxy has no endpoint in a cluster where the service runs.
-fn absent(call: &Call<'_>, far: &Cluster, place: String, says: &str) -> Step {
+fn absent(call: &Call<'_>, far: &Cluster, known: &Known<'_>, place: String, says: &str) -> Step {
+    if let Some(step) = none_ready("endpoints", call, far, known) {
+        return step;
+    }
     let is_near = far.name == call.near.name;
     if !is_near {
         if let Some(item) = wrong_address(call, far) {
@@ -375,7 +394,8 @@ fn absent(call: &Call<'_>, far: &Cluster, place: String, says: &str) -> Step {
 fn not_offered(call: &Call<'_>, far: &Cluster, place: &str, says: &str) -> Option<Step> {
     let network = |cluster: &Cluster| cluster.network().and_then(|(_, network)| network.map(str::to_string));
     let (ours, theirs) = (network(call.near)?, network(far)?);
-    if call.plane != Plane::Ambient || ours == theirs || !call.service.is_of_kubernetes() {
+    let is_asked = call.plane == Plane::Ambient && call.service.is_of_kubernetes() && far.name != call.near.name;
+    if !is_asked || ours == theirs {
         return None;
     }
     let (object, _) = service::object(call, far).filter(|(object, _)| is_global(far, object) == Some(false))?;
