@@ -17,8 +17,9 @@ pub static CAUSE: Cause = Cause {
                 loop and sees one cluster alone therefore proves nothing against the mesh: the other cluster's gateway \
                 is in the list, with a higher number. Fail-over needs outlier detection, for without it no endpoint is \
                 ever taken for unhealthy; that is the one part worth a look.",
-    remedy: "Nothing to repair. To see the other cluster answer, scale the local deployment to zero, or set \
-             `localityLbSetting.enabled: false` for the service; for fail-over give its DestinationRule an `outlierDetection`.",
+    remedy: "Where calls of {service} shall stay near and fail over, its DestinationRule needs an `outlierDetection`. Else \
+             nothing is to be repaired: to see the other cluster answer, scale the local deployment to zero, or set \
+             `localityLbSetting.enabled: false` for the service.",
     verify: "istioctl proxy-config endpoint <pod> --cluster '<cluster>' -o json | jq '.[].hostStatuses[] | [.address.socketAddress.address, .locality.region, .priority]'",
     explains: &[],
     hits: &["only-local-answers-by-locality"],

@@ -1,13 +1,12 @@
 //! Where calls go by locality: services that stay local by design, and calls that leave though they need not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use meshwhy_parsers::event::Event;
-use meshwhy_parsers::state::object::{Body, DestinationRule};
+use meshwhy_parsers::state::object::{Body, DestinationRule, Object};
 
+use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Endpoint, Mesh};
+use crate::engine::mesh::{Cluster, Doc, Endpoint, Mesh};
 
 /// The check.
 pub static CHECK: Check = Check {
@@ -52,27 +51,55 @@ fn in_cluster(mesh: &Mesh, cluster: &Cluster) -> Vec<Item> {
                 object,
                 format!("calls stay local by design; without outlier detection {far} takes over only when no local endpoint is left: {why}"),
             ),
-            Lean::Away { near, far } => {
-                let why = match rule {
-                    _ if mesh_is_off(cluster) => "locality load balancing is off in the mesh config",
-                    Some((_, rule)) if rule.locality.as_ref().is_some_and(|locality| !locality.enabled) => {
-                        "its DestinationRule turns locality load balancing off"
-                    }
-                    Some((_, rule)) if rule.outlier_detection => "its proxies hold one priority for all endpoints",
-                    _ => "no DestinationRule sets outlierDetection for it, without which istiod orders nothing by locality",
-                };
-                Item::warn(
-                    cluster.title(),
-                    object,
-                    format!("calls from {near} also go to {far}, though healthy endpoints are near: {why}"),
-                    "If the way is too long, give the service a DestinationRule with outlierDetection; if load shall be shared, nothing is to be done.",
-                )
-            }
+            Lean::Away { near, far } => shared(cluster, &host, rule, &near, &far),
         });
     }
     items.extend(kept_local(cluster));
     items.extend(ztunnels(cluster));
     items
+}
+
+/// A service whose calls leave their region: as wanted, unless someone set localities for it.
+fn shared(
+    cluster: &Cluster,
+    host: &str,
+    rule: Option<(&Doc<Object>, &DestinationRule)>,
+    near: &str,
+    far: &str,
+) -> Item {
+    let object = format!("service {host}");
+    let leave = format!("calls from {near} also go to {far}");
+    let by_design = |why: &str| Item::pass(&cluster.name, &object, format!("{leave} by design: {why}"));
+    if mesh_is_off(cluster) {
+        return by_design("locality load balancing is off in the mesh config");
+    }
+    let Some((written, rule)) = rule else { return by_design("nothing asks for an order by locality") };
+    if rule.locality.as_ref().is_some_and(|locality| !locality.enabled) {
+        return by_design("its DestinationRule turns locality load balancing off");
+    }
+    if rule.outlier_detection {
+        let reason =
+            format!("{leave}, though its DestinationRule sets outlierDetection: one priority for all endpoints");
+        let remedy = "Compare the localities of the pods' nodes with those of its DestinationRule.";
+        return Item::warn(&cluster.name, object, reason, remedy);
+    }
+    // Weights are used without outlier detection, too.
+    let Some(locality) = rule.locality.as_ref().filter(|locality| !locality.distribute) else {
+        return by_design("its DestinationRule sets no outlierDetection, without which nothing is ordered by locality");
+    };
+    let why = "its DestinationRule sets localities and no outlierDetection, without which istiod orders nothing";
+    let says = match (locality.failover.first(), locality.priority.first()) {
+        (Some((from, to)), _) => format!("localityLbSetting.failover: from {from} to {to}, no outlierDetection"),
+        (None, Some(label)) => format!("localityLbSetting.failoverPriority: {label}, no outlierDetection"),
+        (None, None) => "localityLbSetting, no outlierDetection".to_string(),
+    };
+    let verdict = Verdict::certain(host)
+        .says("the locality settings of {service} do nothing: {why}")
+        .slot("service", host)
+        .slot("why", why)
+        .token(host)
+        .because_object(written, &says, "the rule asks for localities without what they need");
+    Item::fail(&cluster.name, object, format!("{leave}: {why}"), "locality-lb", verdict)
 }
 
 fn lean(mesh: &Mesh, endpoints: &[Endpoint<'_>], home: &str) -> Option<Lean> {
@@ -96,9 +123,9 @@ fn lean(mesh: &Mesh, endpoints: &[Endpoint<'_>], home: &str) -> Option<Lean> {
 }
 
 /// The DestinationRule of a host, as its cluster has it.
-pub fn rule<'m>(cluster: &'m Cluster, host: &str) -> Option<(&'m Arc<Event>, &'m DestinationRule)> {
+pub fn rule<'m>(cluster: &'m Cluster, host: &str) -> Option<(&'m Doc<Object>, &'m DestinationRule)> {
     cluster.objects("DestinationRule").find_map(|object| match &object.body {
-        Body::DestinationRule(rule) if is_host(&rule.host, &object.namespace, host) => Some((&object.event, &**rule)),
+        Body::DestinationRule(rule) if is_host(&rule.host, &object.namespace, host) => Some((object, &**rule)),
         _ => None,
     })
 }
@@ -163,6 +190,53 @@ mod tests {
         assert!(said[0].starts_with("pass east service db.shop.svc.cluster.local: stays local by design"), "{said:?}");
         let open = map.replace("true", "false");
         assert_eq!(told(&CHECK, &[("east", "c.yaml", &open)]), [""; 0]);
+    }
+
+    #[test]
+    fn calls_that_leave_are_as_wanted_unless_a_rule_sets_localities_in_vain() {
+        let node = r#"{"configs":[{"@type":"type.googleapis.com/envoy.admin.v3.BootstrapConfigDump","bootstrap":{"node":{
+            "id":"sidecar~10.0.0.9~cart-1.shop~shop.svc.cluster.local","locality":{"region":"r1"},
+            "metadata":{"CLUSTER_ID":"west","NAMESPACE":"shop","NAME":"cart-1"}}}}]}"#;
+        let host = |address: &str, port: u16, region: &str| {
+            format!(
+                r#"{{"address":{{"socket_address":{{"address":"{address}","port_value":{port}}}}},
+                    "health_status":{{"eds_health_status":"HEALTHY"}},"locality":{{"region":"{region}"}}}}"#
+            )
+        };
+        let clusters = format!(
+            r#"{{"cluster_statuses":[{{"name":"outbound|80||web.shop.svc.cluster.local","added_via_api":true,
+                "host_statuses":[{},{}]}}]}}"#,
+            host("10.0.0.1", 80, "r1"),
+            host("192.0.2.7", 15443, "r2")
+        );
+        let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: web-1, namespace: shop}\nstatus: {phase: Running, podIP: \
+            10.0.0.1, podIPs: [{ip: 10.0.0.1}]}\n";
+        let gateway = "apiVersion: v1\nkind: Service\nmetadata: {name: istio-eastwestgateway, namespace: istio-system, labels: \
+            {topology.istio.io/network: n2}}\nspec: {type: LoadBalancer, ports: [{port: 15443}]}\nstatus: {loadBalancer: \
+            {ingress: [{ip: 192.0.2.7}]}}\n";
+        let told = |policy: &str| {
+            let rule = format!(
+                "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: web, namespace: shop}}\nspec: \
+                 {{host: web, trafficPolicy: {policy}}}\n"
+            );
+            let files = [
+                ("east", "gateway.yaml", gateway),
+                ("west", "pod.yaml", pod),
+                ("west", "rule.yaml", &*rule),
+                ("west", "proxies/shop/cart-1/config_dump.json", node),
+                ("west", "proxies/shop/cart-1/clusters.json", &*clusters),
+            ];
+            told(&CHECK, &files).concat()
+        };
+        let set = "loadBalancer: {localityLbSetting: {enabled: true, failover: [{from: r1, to: r2}]}}";
+        assert!(told(&format!("{{{set}}}")).contains("[locality-lb: web.shop.svc.cluster.local]"), "{}", told(set));
+        assert!(
+            told("{tls: {mode: ISTIO_MUTUAL}}").starts_with("pass west"),
+            "{}",
+            told("{tls: {mode: ISTIO_MUTUAL}}")
+        );
+        let both = format!("{{{set}, outlierDetection: {{consecutive5xxErrors: 1}}}}");
+        assert!(told(&both).starts_with("warn west"), "{}", told(&both));
     }
 
     #[test]
