@@ -37,6 +37,8 @@ pub static CAUSE: Cause = Cause {
         "ambient-pod-not-captured",
         "gateway-port-black-holed",
         "state-stale-flat-entries",
+        "state-joined-auto-address-dialled",
+        "state-joined-auto-address-since-corrected",
     ],
     rules: &[
         Rule::Mesh(tables::hbone_dropped),

@@ -45,6 +45,7 @@ pub static CAUSE: Cause = Cause {
         "one-network-label-for-two-clusters",
         "pod-of-another-cluster-among-endpoints",
         "state-joined-pod-address-no-label",
+        "state-joined-auto-address-dialled",
     ],
     near_misses: &[
         "flat-network-one-pod-blocked",
@@ -55,6 +56,7 @@ pub static CAUSE: Cause = Cause {
         "gateway-address-pending",
         "state-joined-pod-address-flat",
         "state-joined-pod-address-gateway-pending",
+        "state-joined-auto-address-since-corrected",
     ],
     rules: &[
         Rule::Mesh(failed_check),
