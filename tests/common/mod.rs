@@ -37,8 +37,6 @@ pub struct Sample {
     pub notes: Vec<String>,
     /// What `meshwhy check` names as failed; `None` where the sample says nothing about it, empty for a healthy mesh.
     pub check: Option<Vec<String>>,
-    /// Checks that warn.
-    pub warns: Vec<String>,
     /// Calls, and what `meshwhy trace` says of each.
     pub traces: Vec<Trace>,
     /// What happened.
@@ -172,10 +170,9 @@ fn sample(name: &str) -> Result<Sample, String> {
             "possible" => sample.possible = slugs(value),
             "notes" => sample.notes = slugs(value),
             "check" => sample.check = Some(slugs(value)),
-            "warns" => sample.warns = slugs(value),
             "trace" => sample.traces.push(trace(value).ok_or_else(|| wrong("trace is `FROM TO -> slug or ok`"))?),
             _ => {
-                let keys = "kind, versions, hits, near-misses, possible, notes, check, warns, trace";
+                let keys = "kind, versions, hits, near-misses, possible, notes, check, trace";
                 return Err(wrong(&format!("{key:?} is none of {keys}")));
             }
         }
