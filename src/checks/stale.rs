@@ -77,7 +77,7 @@ fn entries(mesh: &Mesh, cluster: &Cluster) -> Vec<Item> {
 /// Quotes a pod of the same workload that is there, or that there is none.
 fn with_pods(verdict: Verdict, source: &Cluster, namespace: &str, workload: &str) -> Verdict {
     let stem = workload.rsplitn(3, '-').last().unwrap_or(workload);
-    let of = source.pods().find(|(object, _)| *object.namespace == *namespace && object.name.starts_with(stem));
+    let of = source.pods_in(namespace).find(|(object, _)| object.name.starts_with(stem));
     match of {
         Some((object, pod)) => {
             let address = pod.ips.first().map_or("none", |ip| ip);
@@ -160,7 +160,7 @@ fn item(source: &Cluster, host: &str, left: &Left<'_>, now: Option<Time>) -> Opt
     let addresses = left.addresses.join(", ");
     let object = format!("endpoints of {host}");
     let reason = format!("{} holds {addresses} for {}, where no pod has that address", left.holder, source.title());
-    let pods = source.pods().filter(|(of, _)| *of.namespace == *left.namespace && of.name.starts_with(&left.workload));
+    let pods = source.pods_in(&left.namespace).filter(|(of, _)| of.name.starts_with(&left.workload));
     let newest_pod = pods.filter_map(|(object, _)| object.created).max();
     let is_settled = match (newest_pod, now) {
         (Some(created), Some(now)) => SETTLED_S < now.since(created).as_secs() as i64,

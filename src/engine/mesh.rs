@@ -29,6 +29,8 @@ pub use identity::{Identities, Identity, What, addresses_in};
 pub use link::Link;
 pub use version::Version;
 
+use cluster::Reckoned;
+
 /// How many objects, proxies and istiods of all clusters are kept.
 pub const OBJECTS_MAX: usize = 1_000_000;
 
@@ -92,6 +94,7 @@ impl Mesh {
             return event.is_document();
         };
         cluster.latest = cluster.latest.max(event.at);
+        cluster.reckoned = Reckoned::default();
         let before = cluster.len();
         let is_kept_here = match &**state {
             State::Object(object) => {

@@ -58,7 +58,7 @@ pub struct InputLimits {
     pub sources_max: usize,
     /// Different templates of unknown lines that are counted apart.
     pub templates_max: usize,
-    /// Bytes of one state document: it is read whole.
+    /// Bytes of one state document: it is read whole. The pods of a large cluster, as JSON, take 14 KiB each.
     pub document_bytes_max: u64,
     /// Bytes of a text within which documents are looked for: a saved session, an issue. A longer one is a log.
     pub transcript_bytes_max: u64,
@@ -83,7 +83,7 @@ impl Default for InputLimits {
             folder_depth_max: 32,
             sources_max: 16_384,
             templates_max: 4_096,
-            document_bytes_max: 256 << 20,
+            document_bytes_max: 1 << 30,
             transcript_bytes_max: 16 << 20,
             losses_max: 100,
         }

@@ -1,6 +1,8 @@
 //! One cluster of the mesh: what is known of it, and what follows from that alone.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use meshwhy_parsers::cert::Cert;
@@ -36,6 +38,20 @@ pub struct Cluster {
     pub(super) certs: Vec<Arc<Event>>,
     /// The newest time that stands in a document of it: they were taken then or later.
     pub latest: Option<Time>,
+    /// How many documents and rows of proxies and istiods it has.
+    said: usize,
+    pub(super) reckoned: Reckoned,
+}
+
+/// What is asked over and over and follows from all objects: reckoned once, and forgotten when anything is taken in.
+#[derive(Default)]
+pub(super) struct Reckoned {
+    id: OnceCell<Option<Text>>,
+    system_namespace: OnceCell<Text>,
+    is_ambient: OnceCell<bool>,
+    istiod_deployments: OnceCell<Vec<Key>>,
+    istiod_pods: OnceCell<Vec<Key>>,
+    gateways: OnceCell<Vec<Key>>,
 }
 
 /// What is known of a proxy: what it holds, and what istiod would send it.
@@ -143,13 +159,13 @@ impl Cluster {
             ztunnels: BTreeMap::new(),
             certs: Vec::new(),
             latest: None,
+            said: 0,
+            reckoned: Reckoned::default(),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        let documents: usize = self.proxies.values().map(|proxy| proxy.documents.len() + proxy.rows.len()).sum();
-        let said: usize = self.istiods.values().map(|istiod| istiod.documents.len() + istiod.rows.len()).sum();
-        self.objects.len() + documents + said + self.ztunnels.len() + self.certs.len()
+        self.objects.len() + self.said + self.ztunnels.len() + self.certs.len()
     }
 
     /// Takes an object in. A row fills a gap, and never hides what an object says.
@@ -179,6 +195,7 @@ impl Cluster {
     }
 
     fn proxy_mut(&mut self, name: &Text) -> &mut Proxy {
+        self.said += 1;
         self.proxies.entry(name.clone()).or_insert_with(|| Proxy { name: name.clone(), ..Proxy::default() })
     }
 
@@ -188,6 +205,7 @@ impl Cluster {
     }
 
     fn istiod_mut(&mut self, pod: &Text) -> &mut Istiod {
+        self.said += 1;
         self.istiods.entry(pod.clone()).or_insert_with(|| Istiod { pod: pod.clone(), ..Istiod::default() })
     }
 
@@ -216,9 +234,38 @@ impl Cluster {
         self.objects.range(from..).take_while(move |((of, ..), _)| **of == *kind).map(|(_, object)| object)
     }
 
+    /// The API groups of the objects of a kind: mostly one.
+    fn groups<'m>(&'m self, kind: &'m str) -> impl Iterator<Item = &'m Text> {
+        let behind = move |group: Bound<&Text>| {
+            let from = match group {
+                Bound::Excluded(group) => (kind.into(), format!("{group}\0").into(), Text::default(), Text::default()),
+                _ => (kind.into(), Text::default(), Text::default(), Text::default()),
+            };
+            self.objects.range::<Key, _>(from..).next().filter(|((of, ..), _)| **of == *kind).map(|((_, of, ..), _)| of)
+        };
+        std::iter::successors(behind(Bound::Unbounded), move |group| behind(Bound::Excluded(group)))
+    }
+
+    /// The objects of a kind in a namespace, by name.
+    fn objects_in<'m>(&'m self, kind: &'m str, namespace: &'m str) -> impl Iterator<Item = &'m Doc<Object>> {
+        self.groups(kind).flat_map(move |group| {
+            let from: Key = (kind.into(), group.clone(), namespace.into(), Text::default());
+            let within = self.objects.range(from..).take_while(move |((of, in_group, within, _), _)| {
+                **of == *kind && in_group == group && **within == *namespace
+            });
+            within.map(|(_, object)| object)
+        })
+    }
+
     /// An object by kind, namespace and name, of whatever API group.
     pub fn object<'m>(&'m self, kind: &'m str, namespace: &str, name: &str) -> Option<&'m Doc<Object>> {
-        self.objects(kind).find(|object| *object.namespace == *namespace && *object.name == *name)
+        self.groups(kind)
+            .find_map(|group| self.objects.get(&(kind.into(), group.clone(), namespace.into(), name.into())))
+    }
+
+    /// Objects by the keys under which they were found before.
+    fn at<'m>(&'m self, keys: &'m [Key]) -> impl Iterator<Item = &'m Doc<Object>> + Clone {
+        keys.iter().filter_map(|key| self.objects.get(key))
     }
 
     /// Whether all objects of a kind in a namespace are known, so that what is not among them does not exist.
@@ -246,6 +293,14 @@ impl Cluster {
         })
     }
 
+    /// Pods of a namespace.
+    pub fn pods_in<'m>(&'m self, namespace: &'m str) -> impl Iterator<Item = (&'m Doc<Object>, &'m object::Pod)> {
+        self.objects_in("Pod", namespace).filter_map(|object| match &object.body {
+            Body::Pod(pod) => Some((object, &**pod)),
+            _ => None,
+        })
+    }
+
     /// Services.
     pub fn services(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Service)> {
         self.objects("Service").filter_map(|object| match &object.body {
@@ -260,10 +315,9 @@ impl Cluster {
         namespace: &'m str,
         service: &'m str,
     ) -> impl Iterator<Item = (&'m Doc<Object>, &'m object::Endpoints)> {
-        self.objects("Endpoints").chain(self.objects("EndpointSlice")).filter_map(move |object| match &object.body {
-            Body::Endpoints(endpoints) if *object.namespace == *namespace && *endpoints.service == *service => {
-                Some((object, endpoints))
-            }
+        let within = ["Endpoints", "EndpointSlice"].into_iter().flat_map(|kind| self.objects_in(kind, namespace));
+        within.filter_map(move |object| match &object.body {
+            Body::Endpoints(endpoints) if *endpoints.service == *service => Some((object, endpoints)),
             _ => None,
         })
     }
@@ -333,19 +387,34 @@ impl Cluster {
 
     /// The control plane's Deployments.
     pub fn istiod_deployments(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Workload)> {
-        self.workloads().filter(|(object, workload)| {
+        let is_istiod = |object: &Object, workload: &object::Workload| {
             &*object.kind == "Deployment"
                 && (workload.pod_labels.get("app").is_some_and(|app| &**app == "istiod")
                     || object.label("app") == Some("istiod")
                     || *object.name == *"istiod"
                     || object.name.starts_with("istiod-") && !object.name.contains("remote"))
+        };
+        let keys = self.reckoned.istiod_deployments.get_or_init(|| {
+            let found = self.workloads().filter(|(object, workload)| is_istiod(object, workload));
+            found.map(|(object, _)| key(object)).collect()
+        });
+        self.at(keys).filter_map(|object| match &object.body {
+            Body::Workload(workload) => Some((object, &**workload)),
+            _ => None,
         })
     }
 
     /// The control plane's pods.
     pub fn istiod_pods(&self) -> impl Iterator<Item = (&Doc<Object>, &object::Pod)> {
-        self.pods().filter(|(object, _)| {
-            object.label("app") == Some("istiod") || object.labels.is_none() && object.name.starts_with("istiod-")
+        let keys = self.reckoned.istiod_pods.get_or_init(|| {
+            let found = self.pods().filter(|(object, _)| {
+                object.label("app") == Some("istiod") || object.labels.is_none() && object.name.starts_with("istiod-")
+            });
+            found.map(|(object, _)| key(object)).collect()
+        });
+        self.at(keys).filter_map(|object| match &object.body {
+            Body::Pod(pod) => Some((object, &**pod)),
+            _ => None,
         })
     }
 
@@ -379,6 +448,10 @@ impl Cluster {
 
     /// The namespace of the control plane.
     pub fn system_namespace(&self) -> &str {
+        self.reckoned.system_namespace.get_or_init(|| self.find_system_namespace().into())
+    }
+
+    fn find_system_namespace(&self) -> &str {
         let of_deployment = self.istiod_deployments().map(|(object, _)| &*object.namespace).next();
         of_deployment
             .or_else(|| self.istiod_pods().map(|(object, _)| &*object.namespace).next())
@@ -402,6 +475,10 @@ impl Cluster {
 
     /// The cluster ID that its istiod and its proxies use; `None` where nothing tells.
     pub fn id(&self) -> Option<&str> {
+        self.reckoned.id.get_or_init(|| self.find_id().map(Into::into)).as_deref()
+    }
+
+    fn find_id(&self) -> Option<&str> {
         if let Some((_, id)) = self.istiod_env("CLUSTER_ID") {
             return Some(id);
         }
@@ -442,10 +519,10 @@ impl Cluster {
 
     /// Mesh config, from the ConfigMap or from istiod.
     pub fn mesh_config(&self) -> Option<(&Arc<Event>, &MeshConfig)> {
-        let of_maps = self
-            .config_maps()
-            .filter(|(object, _)| *object.namespace == *self.system_namespace())
-            .find_map(|(object, map)| Some((&object.event, map.mesh.as_ref()?)));
+        let of_maps = self.objects_in("ConfigMap", self.system_namespace()).find_map(|object| match &object.body {
+            Body::ConfigMap(map) => Some((&object.event, map.mesh.as_ref()?)),
+            _ => None,
+        });
         of_maps.or_else(|| {
             self.istiods().flat_map(|istiod| istiod.documents.iter()).find_map(|document| match &document.said {
                 Said::Mesh(config) => Some((&document.event, &**config)),
@@ -473,56 +550,13 @@ impl Cluster {
 
     /// Gateways between networks that it has or knows.
     pub fn gateways(&self) -> Vec<Gateway<'_>> {
-        let mut found: Vec<Gateway<'_>> = Vec::new();
-        for object in self.objects("Gateway") {
-            let Body::Gateway(gateway) = &object.body else { continue };
-            let is_mesh =
-                gateway.listeners.iter().any(|listener| &*listener.protocol == "HBONE" && listener.port == 15008)
-                    && &*gateway.class != "istio-waypoint";
-            let kind = match &*gateway.class {
-                "istio-remote" => Kind::Remote,
-                "istio-east-west" | "istio-eastwest" => Kind::Gateway,
-                _ if object.label(NETWORK).is_some() || is_mesh && is_east_west(&object.name) => Kind::Gateway,
-                _ => continue,
-            };
-            let addresses = if kind == Kind::Remote && gateway.addresses.is_empty() {
-                &gateway.spec_addresses
-            } else {
-                &gateway.addresses
-            };
-            found.push(Gateway {
-                object,
-                kind,
-                network: object.label(NETWORK),
-                addresses: addresses.iter().map(|address| &**address).collect(),
-                ports: gateway.listeners.iter().map(|listener| listener.port).collect(),
-            });
-        }
-        for (object, service) in self.services() {
-            let is_gateway = object.label(NETWORK).is_some()
-                || object.label("istio") == Some("eastwestgateway")
-                || is_east_west(&object.name);
-            // The Service that a Gateway of the Gateway API deploys is told by that Gateway.
-            let is_deployed = object.label("gateway.networking.k8s.io/gateway-name").is_some()
-                || object.owner.starts_with("Gateway/");
-            if !is_gateway || is_deployed {
-                continue;
-            }
-            found.push(Gateway {
-                object,
-                kind: Kind::Service,
-                network: object.label(NETWORK),
-                addresses: service
-                    .ingress
-                    .iter()
-                    .chain(&service.external_ips)
-                    .map(|address| &**address)
-                    .filter(|address| !address.is_empty() && !address.starts_with('<'))
-                    .collect(),
-                ports: service.ports.iter().map(|port| port.port).collect(),
-            });
-        }
-        found
+        let keys = self.reckoned.gateways.get_or_init(|| {
+            gateways_among(self.objects("Gateway").chain(self.objects("Service")))
+                .iter()
+                .map(|of| key(of.object))
+                .collect()
+        });
+        gateways_among(self.at(keys))
     }
 
     /// Gateways between networks that serve in it.
@@ -537,6 +571,10 @@ impl Cluster {
 
     /// Whether ztunnels run in it.
     pub fn is_ambient(&self) -> bool {
+        *self.reckoned.is_ambient.get_or_init(|| self.find_ambient())
+    }
+
+    fn find_ambient(&self) -> bool {
         self.ztunnels().next().is_some()
             || self.workloads().any(|(object, _)| &*object.kind == "DaemonSet" && object.name.starts_with("ztunnel"))
             || self.pods().any(|(object, _)| object.label("app") == Some("ztunnel"))
@@ -646,6 +684,60 @@ impl Istiod {
     pub fn knows_clusters(&self) -> bool {
         !self.rows.is_empty() || self.documents.iter().any(|document| matches!(document.said, Said::Clusters(_)))
     }
+}
+
+/// The gateways between networks among some objects.
+fn gateways_among<'m>(among: impl Iterator<Item = &'m Doc<Object>> + Clone) -> Vec<Gateway<'m>> {
+    let mut found: Vec<Gateway<'m>> = Vec::new();
+    for object in among.clone() {
+        let Body::Gateway(gateway) = &object.body else { continue };
+        let is_mesh = gateway.listeners.iter().any(|listener| &*listener.protocol == "HBONE" && listener.port == 15008)
+            && &*gateway.class != "istio-waypoint";
+        let kind = match &*gateway.class {
+            "istio-remote" => Kind::Remote,
+            "istio-east-west" | "istio-eastwest" => Kind::Gateway,
+            _ if object.label(NETWORK).is_some() || is_mesh && is_east_west(&object.name) => Kind::Gateway,
+            _ => continue,
+        };
+        let addresses = if kind == Kind::Remote && gateway.addresses.is_empty() {
+            &gateway.spec_addresses
+        } else {
+            &gateway.addresses
+        };
+        found.push(Gateway {
+            object,
+            kind,
+            network: object.label(NETWORK),
+            addresses: addresses.iter().map(|address| &**address).collect(),
+            ports: gateway.listeners.iter().map(|listener| listener.port).collect(),
+        });
+    }
+    for object in among {
+        let Body::Service(service) = &object.body else { continue };
+        let is_gateway = object.label(NETWORK).is_some()
+            || object.label("istio") == Some("eastwestgateway")
+            || is_east_west(&object.name);
+        // The Service that a Gateway of the Gateway API deploys is told by that Gateway.
+        let is_deployed =
+            object.label("gateway.networking.k8s.io/gateway-name").is_some() || object.owner.starts_with("Gateway/");
+        if !is_gateway || is_deployed {
+            continue;
+        }
+        found.push(Gateway {
+            object,
+            kind: Kind::Service,
+            network: object.label(NETWORK),
+            addresses: service
+                .ingress
+                .iter()
+                .chain(&service.external_ips)
+                .map(|address| &**address)
+                .filter(|address| !address.is_empty() && !address.starts_with('<'))
+                .collect(),
+            ports: service.ports.iter().map(|port| port.port).collect(),
+        });
+    }
+    found
 }
 
 fn key(object: &Object) -> Key {
