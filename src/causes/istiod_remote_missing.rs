@@ -74,7 +74,8 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             }
     });
     let unknown = match &fault.what {
-        What::NameUnknown(host) if control_link::is_istiod(host) => Some(host),
+        // Where the Service is there all the same, it is the name server that fails.
+        What::NameUnknown(host) if control_link::is_istiod(host) && !exists(view, cluster, host) => Some(host),
         What::NameUnknown(_) | What::Refused | What::ServerUnavailable | What::TimedOut | What::NameLookupFailed(_) => {
             None
         }
@@ -106,4 +107,11 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         .token(control_link::control_plane(view, event))
         .settle_by("kubectl -n istio-system get service,endpoints istiod");
     Some(verdict)
+}
+
+/// Whether the Service of this name (`istiod.istio-system.svc`) is among what was saved of a cluster.
+fn exists(view: &View<'_>, cluster: &str, host: &str) -> bool {
+    let mut parts = host.split('.');
+    let (name, namespace) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    view.mesh().cluster(cluster).is_some_and(|cluster| cluster.object("Service", namespace, name).is_some())
 }

@@ -96,8 +96,14 @@ fn remote(view: &View<'_>, cluster: &Cluster) -> Vec<Item> {
 fn is_meshed(cluster: &Cluster) -> bool {
     cluster.is_ambient()
         || cluster.proxies().next().is_some()
+        || cluster.own_gateways().next().is_some()
+        || cluster.objects("Namespace").any(is_injected)
         || cluster.pods().any(|(_, pod)| env(&pod.containers, "CA_ADDR").is_some())
         || cluster.objects("MutatingWebhookConfiguration").any(|object| is_injector(object))
+}
+
+fn is_injected(namespace: &Doc<Object>) -> bool {
+    namespace.label("istio-injection") == Some("enabled") || namespace.label("istio.io/rev").is_some()
 }
 
 fn is_injector(object: &Object) -> bool {
