@@ -90,7 +90,7 @@ pub static LICENSE_INVALID: Cause = Cause {
     ],
     hits: &["vendor-licence-expired"],
     near_misses: &["ambient-flag-without-ambient"],
-    rules: &[Rule::Mesh(|view| tables::failed_check(view, "license")), Rule::on(Kind::Process, licence)],
+    rules: &[Rule::on(Kind::Process, licence)],
 };
 
 /// Environment variables that contradict each other.

@@ -4,6 +4,7 @@
 
 pub mod environment;
 pub mod gateways;
+pub mod licence;
 pub mod locality;
 pub mod modes;
 pub mod networks;
@@ -29,6 +30,7 @@ use crate::engine::mesh::Doc;
 /// All checks.
 pub static ALL: &[&Check] = &[
     &environment::CHECK,
+    &licence::CHECK,
     &pods::CHECK,
     &versions::CHECK,
     &replicas::CHECK,
