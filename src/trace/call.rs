@@ -200,9 +200,14 @@ pub(super) fn workload_of(object: &Object) -> &str {
     let of = match object.owner.split_once('/') {
         Some(("ReplicaSet", owner)) => owner.rsplit_once('-').map_or(owner, |(workload, _)| workload),
         Some((_, owner)) => owner,
-        None => name.rsplitn(3, '-').last().unwrap_or(name),
+        None => workload_by(name),
     };
     if of.is_empty() { name } else { of }
+}
+
+/// The same by the pod's name alone.
+fn workload_by(pod: &str) -> &str {
+    pod.rsplitn(3, '-').last().unwrap_or(pod)
 }
 
 /// A pod of a cluster that goes by a name, the better match and the ready one first; where no pod is known, the name of
@@ -259,6 +264,7 @@ fn no_caller(mesh: &Mesh, from: &From) -> String {
     for cluster in mesh.clusters() {
         let of_pods = cluster.pods().map(|(object, _)| (workload_of(object), &*object.namespace));
         let of_proxies = cluster.proxies().filter_map(|proxy| proxy.name.split_once('.'));
+        let of_proxies = of_proxies.map(|(pod, namespace)| (workload_by(pod), namespace));
         for (name, namespace) in of_pods.chain(of_proxies) {
             let is_like = name == from.name || name.contains(&*from.name) || from.name.contains(name);
             let known = (!is_like, format!("{}/{name}.{namespace}", cluster.title()));

@@ -27,11 +27,7 @@ pub(super) fn client(call: &Call<'_>) -> Step {
     let also = if call.also.is_empty() {
         String::new()
     } else {
-        format!(
-            "; {} in {}, too: name the cluster to mean that one",
-            call.name.split('-').next().unwrap_or(""),
-            call.also.join(", ")
-        )
+        format!("; {} has one, too: write CLUSTER/NAME to mean another", call.also.join(", "))
     };
     let cluster = call.near.title();
     let place = format!("pod {} in {cluster}", call.who());

@@ -30,9 +30,9 @@ pub(super) fn traffic(call: &Call<'_>) -> Option<Step> {
         }
     }
     let last = failed.iter().map(|known| known.last_ordinal).max();
-    let place = format!("from {} to {}:{}", call.who(), call.service.host, call.service.port);
+    let place = "as logged";
     let Some(last) = last else {
-        if let Some(step) = probed(call, &place) {
+        if let Some(step) = probed(call, place) {
             return Some(step);
         }
         let worked = worked?;
