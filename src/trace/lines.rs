@@ -14,6 +14,7 @@ use crate::causes;
 use crate::checks::modes::SIDECAR;
 use crate::engine::cause::{Cause, Rule, Verdict};
 use crate::engine::finding;
+use crate::engine::mesh::Cluster;
 use crate::engine::world::Known;
 
 /// What lines and probes show of the call; `None` where nothing speaks of it.
@@ -68,6 +69,16 @@ pub(super) fn traffic(call: &Call<'_>) -> Option<Step> {
         return Some(Step::warn("traffic", place, says).told(&known.first, &known.first.text));
     }
     Some(Step::fail("traffic", place, says, cause.slug, verdict).told(&known.first, &known.first.text))
+}
+
+/// What an istiod's lines say of why it cannot read another cluster.
+pub(super) fn of_remote(call: &Call<'_>, control: &Cluster, far: &Cluster) -> Option<(&'static Cause, Verdict)> {
+    let known = call.view.known(Kind::Remote).filter(|known| {
+        let is_of = matches!(&known.first.fact, Fact::Remote(remote) if far.is_called(&remote.cluster));
+        is_of && *known.first.origin.cluster == *control.name && known.first.about().failed.is_some()
+    });
+    let judged = known.filter_map(|known| judge(call, &known.first));
+    judged.max_by_key(|(cause, verdict)| (verdict.confidence, cause.severity))
 }
 
 /// Plain text comes back from the port of a gateway with which nothing is wrong: what answers stands before it.

@@ -7,12 +7,13 @@ use meshwhy_parsers::state::object::{Body, Object, Pod};
 use super::call::{Call, OfPod, Plane, is_about, mentions, names, plane_of, workload_of};
 use super::far::none_ready;
 use super::hops::Step;
-use super::service;
+use super::{lines, service};
 use crate::causes::tunnel;
 use crate::checks::services::{is_global, not_global};
 use crate::engine::cause::Verdict;
 use crate::engine::check::Item;
-use crate::engine::mesh::{Class, Cluster, Endpoint};
+use crate::engine::finding;
+use crate::engine::mesh::{Class, Cluster, Endpoint, REMOTE_SECRET};
 
 /// What keeps an istiod from reading another cluster.
 const LINK: [&str; 11] = [
@@ -191,12 +192,21 @@ pub(super) fn link(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> Option<
         .find(|(_, row)| far.is_called(&row.id));
     if let Some((event, row)) = row {
         let quote = format!("{} {}: {}", row.id, row.secret, row.status);
-        let step = if &*row.status == "synced" {
-            Step::pass("discovery", place, format!("reads {theirs}: synced"))
-        } else {
-            Step::warn("discovery", place, format!("{theirs} is {}", row.status))
+        let step = match &*row.status {
+            "synced" => Step::pass("discovery", place, format!("reads {theirs}: synced")),
+            status if known.works() => Step::warn("discovery", place, format!("{theirs} is {status}")),
+            status => match lines::of_remote(call, control, far) {
+                Some((cause, verdict)) => {
+                    let says = format!("{theirs} is {status}: {}", finding::summary(cause, &verdict));
+                    Step::fail("discovery", place, says, cause.slug, verdict)
+                }
+                None => Step::stop("discovery", place, format!("it does not read {theirs}, which is {status}")),
+            },
         };
         return Some(step.told(event, quote));
+    }
+    if let Some(step) = unread(control, far, &place).filter(|_| !known.works()) {
+        return Some(step);
     }
     let peer = control.peer_gateways().find(|gateway| gateway.object.stands_for(far));
     if let Some(peer) = peer {
@@ -228,6 +238,54 @@ pub(super) fn link(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> Option<
     Some(Step::unknown("discovery", place, &format!("which clusters istiod of {ours} reads was not saved"), how))
 }
 
+/// An istiod that lists the clusters it reads, and not this one: its remote secret is missing, or is none.
+fn unread(control: &Cluster, far: &Cluster, place: &str) -> Option<Step> {
+    let istiod = control.istiods().find(|istiod| istiod.knows_clusters())?;
+    let rows = istiod.clusters();
+    let (event, _) = rows.first().filter(|_| !control.is_peered())?;
+    let (ours, theirs) = (control.title(), far.title());
+    let listed: Vec<&str> = rows.iter().map(|(_, row)| &*row.id).collect();
+    let quote = format!("clusters: {}", listed.join(", "));
+    let secret = control.remote_secrets().into_iter().find(|found| {
+        let by_name = found.secret.name.strip_prefix("istio-remote-secret-").unwrap_or("");
+        far.is_called(found.config.map_or(by_name, |config| &config.cluster))
+    });
+    let system = control.system_namespace();
+    let why = match &secret {
+        None => format!("istiod of {ours} reads {} alone", listed.join(", ")),
+        Some(found) if *found.secret.namespace != *system => {
+            format!("{} does not lie in {system}, where istiod of {ours} looks", found.secret.title())
+        }
+        Some(found) if found.secret.labels.is_some() && found.secret.label(REMOTE_SECRET) != Some("true") => {
+            format!("{} lacks the label {REMOTE_SECRET}=true", found.secret.title())
+        }
+        Some(found) => {
+            let says = format!("it does not read {theirs}, though {} is there", found.secret.title());
+            return Some(Step::stop("discovery", place, says).told(event, quote));
+        }
+    };
+    let verdict = Verdict::likely(theirs)
+        .slot("remote", theirs)
+        .slot("why", &why)
+        .token(theirs)
+        .cluster(ours)
+        .because_quote(event, &quote, "the clusters that istiod reads");
+    let verdict = match &secret {
+        Some(found) => verdict.because_object(found.secret, &found.secret.title(), "the Secret as it stands"),
+        None => verdict,
+    };
+    Some(
+        Step::fail(
+            "discovery",
+            place,
+            format!("it has no remote secret for {theirs}: {why}"),
+            "remote-secret-missing",
+            verdict,
+        )
+        .told(event, quote),
+    )
+}
+
 /// The endpoints in a cluster: what istiod knows, and what the caller's proxy made of it.
 pub(super) fn endpoints(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> Step {
     let place = format!("of {} in {}", call.service.host, far.title());
@@ -248,7 +306,7 @@ pub(super) fn endpoints(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> St
             Some(count) => {
                 Step::pass("endpoints", place, format!("istiod knows {count}; what {holder} holds was not saved"))
             }
-            None => not_offered(call, far, &place, "not shown").unwrap_or_else(|| {
+            None => not_offered(call, far, None, &place, "not shown").unwrap_or_else(|| {
                 Step::unknown("endpoints", place, &format!("what istiod knows and {holder} holds is not shown"), how)
             }),
         };
@@ -379,7 +437,9 @@ fn absent(call: &Call<'_>, far: &Cluster, known: &Known<'_>, place: String, says
         if let Some(item) = wrong_address(call, far) {
             return Step::found("endpoints", item);
         }
-        if let Some(step) = not_offered(call, far, &place, says).or_else(|| no_sidecar(call, far, &place, says)) {
+        if let Some(step) = not_offered(call, far, known.held.as_ref().map(Vec::len), &place, says)
+            .or_else(|| no_sidecar(call, far, &place, says))
+        {
             return step;
         }
     }
@@ -391,16 +451,26 @@ fn absent(call: &Call<'_>, far: &Cluster, known: &Known<'_>, place: String, says
 }
 
 /// In ambient a service crosses networks only where it is global.
-fn not_offered(call: &Call<'_>, far: &Cluster, place: &str, says: &str) -> Option<Step> {
+fn not_offered(call: &Call<'_>, far: &Cluster, arrives: Option<usize>, place: &str, says: &str) -> Option<Step> {
     let network = |cluster: &Cluster| cluster.network().and_then(|(_, network)| network.map(str::to_string));
     let (ours, theirs) = (network(call.near)?, network(far)?);
     let is_asked = call.plane == Plane::Ambient && call.service.is_of_kubernetes() && far.name != call.near.name;
     if !is_asked || ours == theirs {
         return None;
     }
-    let (object, _) = service::object(call, far).filter(|(object, _)| is_global(far, object) == Some(false))?;
-    let verdict = not_global(far, object, &call.service.namespace, &call.service.name)
+    let (object, _) = service::object(call, far)?;
+    // Where the mesh config may open it by more than labels, that nothing of it arrives still says that it does not.
+    let is_sure = match is_global(far, object) {
+        Some(true) => return None,
+        Some(false) => true,
+        None if arrives == Some(0) => false,
+        None => return None,
+    };
+    let mut verdict = not_global(far, object, &call.service.namespace, &call.service.name)
         .says("{service} is not global in {network}: without the label istio.io/global=true its endpoints stay in their own network");
+    if !is_sure {
+        verdict.confidence = verdict.confidence.lowered();
+    }
     let says = format!("{says}: the Service is not global in {}", far.title());
     let quote = format!("{}: no istio.io/global", object.title());
     Some(Step::fail("endpoints", place, says, "service-not-global", verdict).told(&object.event, quote))
