@@ -46,6 +46,12 @@ impl Time {
         Time(self.0.saturating_add(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))
     }
 
+    /// As people read it, to the second: `2026-11-21T03:38:13Z`.
+    pub fn to_second(self) -> String {
+        let text = self.to_string();
+        text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+    }
+
     /// This moment moved back.
     pub fn minus(self, span: Duration) -> Time {
         Time(self.0.saturating_sub(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX)))

@@ -463,7 +463,7 @@ fn authorities(view: &View<'_>, trust: &Trust<'_>) -> Vec<Item> {
         return vec![Item::unknown(
             &cluster.name,
             "CA and roots",
-            format!("nothing tells when the state was saved; the first of them ends at {end}"),
+            format!("nothing tells when the state was saved; the first of them ends at {}", end.to_second()),
             "date -u",
         )];
     };
@@ -476,7 +476,7 @@ fn authorities(view: &View<'_>, trust: &Trust<'_>) -> Vec<Item> {
         let over: Vec<&Cert> = found.certs.iter().copied().filter(|cert| is_over(cert)).collect();
         let breaks = if is_root { over.len() == found.certs.len() } else { !over.is_empty() };
         if let Some(cert) = over.first() {
-            let end = cert.not_after.map(|end| end.to_string()).unwrap_or_default();
+            let end = cert.not_after.map(|end| end.to_second()).unwrap_or_default();
             let reason = format!("{} ended at {end}", cert.called());
             if !breaks {
                 items.push(Item::warn(
@@ -504,7 +504,7 @@ fn authorities(view: &View<'_>, trust: &Trust<'_>) -> Vec<Item> {
         nearest = [nearest, end].into_iter().flatten().min();
         if let Some(end) = end.filter(|end| *end < now.plus(CA_ENDS_SOON)) {
             let remedy = format!("Renew it before then; keep the root of {}.", cluster.title());
-            items.push(Item::warn(&cluster.name, &found.place, format!("it ends at {end}"), remedy));
+            items.push(Item::warn(&cluster.name, &found.place, format!("it ends at {}", end.to_second()), remedy));
         }
     }
     let by_metric = cluster.istiods().flat_map(|istiod| istiod.documents()).find_map(|document| match &document.said {
@@ -520,7 +520,7 @@ fn authorities(view: &View<'_>, trust: &Trust<'_>) -> Vec<Item> {
         items.push(Item::warn(&cluster.name, "istiod", reason, "Look at Secret cacerts or istio-ca-secret."));
     }
     if let Some(end) = nearest.filter(|_| items.is_empty()) {
-        items.push(Item::pass(&cluster.name, "CA and roots", format!("valid until {end}")));
+        items.push(Item::pass(&cluster.name, "CA and roots", format!("valid until {}", end.to_second())));
     }
     items
 }
@@ -536,7 +536,7 @@ fn workloads(view: &View<'_>, cluster: &Cluster) -> Vec<Item> {
             valid += 1;
             return;
         }
-        let reason = format!("{named} ended at {end}");
+        let reason = format!("{named} ended at {}", end.to_second());
         let verdict = Verdict::certain(who)
             .slot("who", who)
             .token(who)

@@ -220,7 +220,10 @@ impl Page {
         if !clusters.is_empty() && clusters != [finding.subject.as_str()] {
             self.row("clusters", &printable(&clusters.join(", ")));
         }
-        self.row("when", &when(finding));
+        // State alone has no time, and is as it is once.
+        if finding.first_at.is_some() || finding.last_at.is_some() || finding.count > 1 {
+            self.row("when", &when(finding));
+        }
         self.evidence("because", &finding.because, finding);
         self.evidence("against", &finding.against, finding);
         for (at, (address, words)) in finding.names.iter().enumerate() {
@@ -350,14 +353,22 @@ impl Page {
 
     fn closing(&mut self, summary: &Summary) {
         self.line("");
-        let mut read = format!("read {} of {}", plural(summary.lines, "line"), plural(summary.files, "file"));
-        if summary.documents > 0 {
-            let _ = write!(read, ", {}", plural(summary.documents, "state document"));
-        }
+        let documents = plural(summary.documents, "state document");
+        let has_lines = summary.files > 0 || summary.documents == 0;
+        let mut read = match (has_lines, summary.documents) {
+            (false, _) => format!("read {documents}"),
+            (true, 0) => format!("read {} of {}", plural(summary.lines, "line"), plural(summary.files, "file")),
+            (true, _) => {
+                format!("read {} of {}, {documents}", plural(summary.lines, "line"), plural(summary.files, "file"))
+            }
+        };
         if let Some((from, to)) = summary.engine.span {
             let _ = write!(read, ", {}", span(from, to));
         }
-        let _ = write!(read, ": {} understood, {} not", grouped(summary.understood), grouped(summary.not_understood));
+        if has_lines {
+            let understood = grouped(summary.understood);
+            let _ = write!(read, ": {understood} understood, {} not", grouped(summary.not_understood));
+        }
         self.wrapped("", "  ", &read);
         let engine = &summary.engine;
         let counted = [
@@ -465,20 +476,20 @@ fn age(evidence: &Evidence, finding: &Finding) -> String {
 fn when(finding: &Finding) -> String {
     let often = plural(finding.count, "time");
     match (finding.first_at, finding.last_at) {
-        (Some(from), Some(to)) if from == to => format!("{}, {often}", seconds(from)),
+        (Some(from), Some(to)) if from == to => format!("{}, {often}", from.to_second()),
         (Some(from), Some(to)) => format!("{}, {often}", span(from, to)),
-        (Some(at), None) | (None, Some(at)) => format!("{}, {often}", seconds(at)),
+        (Some(at), None) | (None, Some(at)) => format!("{}, {often}", at.to_second()),
         (None, None) => format!("undated, {often}"),
     }
 }
 
 fn worked_again(finding: &Finding) -> String {
-    finding.recovered_at.map(|at| format!("; worked again {}", seconds(at))).unwrap_or_default()
+    finding.recovered_at.map(|at| format!("; worked again {}", at.to_second())).unwrap_or_default()
 }
 
 /// `2026-03-01T09:30:00Z to 09:41:12Z (11 min 12 s)`; the day is said again where it is another.
 fn span(from: Time, to: Time) -> String {
-    let (from_text, to_text) = (seconds(from), seconds(to));
+    let (from_text, to_text) = (from.to_second(), to.to_second());
     if from_text == to_text {
         return from_text;
     }
@@ -487,15 +498,6 @@ fn span(from: Time, to: Time) -> String {
         _ => to_text,
     };
     format!("{from_text} to {to_text} ({})", human(to.since(from)))
-}
-
-/// A moment to the second, as it stands in the logs.
-fn seconds(at: Time) -> String {
-    let text = at.to_string();
-    match text.split_once('.') {
-        Some((seconds, _)) => format!("{seconds}Z"),
-        None => text,
-    }
 }
 
 /// A duration in its two largest units.
