@@ -4,13 +4,14 @@
 use serde_json::Value;
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy};
 
-/// Deepest nesting read; schemas of custom resources reach about 60.
+/// Deepest nesting read; schemas of custom resources reach about 60, filters of a listener about 40.
 const DEPTH_MAX: usize = 128;
-/// Most nodes of one item: the biggest definitions of custom resources have some ten thousand.
-const NODES_MAX: usize = 4_000_000;
+/// Most nodes of one item: the biggest definitions of custom resources have some ten thousand, a listener of a big gateway
+/// some hundred thousand, a proxy's whole dump some millions.
+const NODES_MAX: usize = 8_000_000;
 
 /// Reads one document. The error is the line where it fails, from 1, and no more: the text may be a Secret.
-pub(super) fn value(text: &str) -> Result<Value, usize> {
+pub(crate) fn value(text: &str) -> Result<Value, usize> {
     let budget = serde_saphyr::budget! {
         max_depth: DEPTH_MAX,
         max_nodes: NODES_MAX,

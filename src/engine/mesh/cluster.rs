@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use meshwhy_parsers::admin;
 use meshwhy_parsers::cert::Cert;
 use meshwhy_parsers::event::{Event, Fact, Text};
 use meshwhy_parsers::state::istiod::{IstiodState, RemoteRow, Said};
@@ -627,20 +628,7 @@ impl Proxy {
             return Some(endpoints.iter().map(|endpoint| (event, endpoint.clone())).collect());
         }
         let rows = self.rows.iter().filter_map(|event| match &event.fact {
-            Fact::State(state) => match &**state {
-                State::ProxyEndpoint { addr, status, outlier, cluster, priority, .. } => {
-                    let endpoint = ProxyEndpoint {
-                        cluster: cluster.clone(),
-                        addr: addr.clone(),
-                        health: status.clone(),
-                        ejected: &**outlier == "FAILED",
-                        priority: priority.unwrap_or_default(),
-                        ..ProxyEndpoint::default()
-                    };
-                    Some((event, endpoint))
-                }
-                _ => None,
-            },
+            Fact::State(state) => admin::endpoint_of_row(state).map(|(_, endpoint)| (event, endpoint)),
             _ => None,
         });
         (!self.rows.is_empty()).then(|| rows.collect())
