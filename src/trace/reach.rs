@@ -231,7 +231,7 @@ pub(super) fn link(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> Option<
     if let Some(endpoint) = endpoint {
         return Some(
             Step::pass("discovery", place, format!("it handed out endpoints of {theirs}"))
-                .told(endpoint.event, words(endpoint)),
+                .told(endpoint.event, raw(call, endpoint)),
         );
     }
     let how = format!("istioctl --context {} remote-clusters", control.name);
@@ -331,14 +331,23 @@ pub(super) fn endpoints(call: &Call<'_>, far: &Cluster, known: &Known<'_>) -> St
     }
     let shared = held.iter().any(|endpoint| matches!(endpoint.class, Class::PodSharedNetwork { .. }));
     if let Some(item) = wrong_address(call, far).filter(|_| shared && !is_near) {
-        return Step::found("endpoints", item).told(first.event, words(first));
+        return Step::found("endpoints", item).told(first.event, raw(call, first));
     }
     let step = match held.iter().any(|endpoint| endpoint.is_ready) {
         _ if !wrong.is_empty() => Step::warn("endpoints", place, says),
         true => Step::pass("endpoints", place, says),
         false => Step::warn("endpoints", place, format!("{says}, and takes none for healthy")),
     };
-    step.told(first.event, words(first))
+    step.told(first.event, raw(call, first))
+}
+
+/// An endpoint as the document of the caller's proxy has it.
+fn raw(call: &Call<'_>, endpoint: &Endpoint<'_>) -> String {
+    let (host, address) = (&call.service.host, &endpoint.address);
+    match endpoint.port {
+        0 => format!("service {host}: {address}"),
+        port => format!("outbound|{}||{host}: {address}:{port}", call.service.port),
+    }
 }
 
 /// An endpoint with what its address is.
@@ -394,10 +403,10 @@ pub(super) fn is_toward(item: &Item, near: &Cluster, far: &Cluster) -> bool {
 /// The proxy dials another address than it should.
 fn misdirected(call: &Call<'_>, far: &Cluster, place: String, says: &str, endpoint: &Endpoint<'_>) -> Step {
     if let Some(item) = wrong_address(call, far) {
-        return Step::found("endpoints", item).told(endpoint.event, words(endpoint));
+        return Step::found("endpoints", item).told(endpoint.event, raw(call, endpoint));
     }
     let (near, theirs) = (call.near.title(), far.title());
-    let quote = words(endpoint);
+    let quote = raw(call, endpoint);
     let (slug, verdict) = match &endpoint.class {
         Class::Stale { .. } => {
             let who = if endpoint.workload.is_empty() {
@@ -445,7 +454,7 @@ fn absent(call: &Call<'_>, far: &Cluster, known: &Known<'_>, place: String, says
     }
     let step = Step::stop("endpoints", place, says.to_string());
     match call.held().into_iter().flatten().next() {
-        Some(other) => step.told(other.event, words(&other)),
+        Some(other) => step.told(other.event, raw(call, &other)),
         None => step,
     }
 }
