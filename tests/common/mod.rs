@@ -285,7 +285,7 @@ pub fn beside_not_yet(command: &str, broken: Vec<(String, String)>) -> Vec<Strin
 }
 
 /// What a command says of a sample's state, as NDJSON: each check that failed or warned as `(outcome, cause)`, and the
-/// first cause that was found, `ok` where a call was walked to its end.
+/// first cause that was found, `ok` where no hop of a call fails.
 pub fn told_of_state(sample: &Sample, args: &[&str]) -> (Vec<(String, String)>, String) {
     let run = sample.run(args);
     let said = String::from_utf8_lossy(&run.stdout);
@@ -301,7 +301,7 @@ pub fn told_of_state(sample: &Sample, args: &[&str]) -> (Vec<(String, String)>, 
     });
     let walked = of_type("trace").first().is_some_and(|trace| {
         let mut hops = trace["hops"].as_array().into_iter().flatten();
-        hops.all(|hop| hop["outcome"] == "pass")
+        hops.all(|hop| hop["outcome"] != "fail")
     });
     let first = of_type("finding").first().map(|record| text(record, "cause"));
     (checks.collect(), first.unwrap_or_else(|| (if walked { "ok" } else { "nothing" }).to_string()))
