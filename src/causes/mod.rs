@@ -47,7 +47,7 @@ mod pod_ip_unreachable;
 mod policy;
 mod port_conflict;
 mod probe_blocked;
-mod remote_api;
+pub mod remote_api;
 mod remote_api_cert_untrusted;
 mod remote_api_forbidden;
 mod remote_api_unauthorized;

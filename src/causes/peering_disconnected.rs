@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind, PeerWhat};
+use meshwhy_parsers::state::object::{Body, Condition, Object};
 
 use super::remote_api::shortened;
 use super::tables;
-use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
+use crate::engine::mesh::{CLUSTER, Doc};
 use crate::engine::view::View;
 
 /// The cause.
@@ -28,11 +30,7 @@ pub static CAUSE: Cause = Cause {
     ],
     hits: &["peer-gateway-refuses", "state-peer-disconnected", "state-joined-peer-lost"],
     near_misses: &["peer-unknown-authority", "peer-reconnected", "state-joined-peer-back"],
-    rules: &[
-        Rule::Mesh(tables::peer_gateway),
-        Rule::Mesh(|view| tables::failed_check(view, "peer")),
-        Rule::after(Kind::Peer, 5, judge),
-    ],
+    rules: &[Rule::Mesh(|view| tables::failed_check(view, "peer")), Rule::after(Kind::Peer, 5, judge)],
 };
 
 fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
@@ -40,7 +38,7 @@ fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
     let PeerWhat::Disconnected(fault) = &peer.what else { return None };
     let local = view.own_id(trigger).unwrap_or(&trigger.origin.cluster);
     let other = peer_cluster(&peer.target);
-    let subject = format!("{local} -> {other}");
+    let subject = subject(local, other);
     // One cut stream is a restart; a link that stays cut is down.
     let count = view.repeats(trigger).map_or(1, |known| known.count);
     let verdict = match fault.what {
@@ -48,7 +46,31 @@ fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
         What::Cut if count < 3 => Verdict::possible(&subject),
         _ => Verdict::likely(&subject),
     };
-    let help = match fault.what {
+    let address = fault.address.as_ref().map_or_else(|| "the address of its Gateway".to_string(), ToString::to_string);
+    let verdict = match linked_since(view, trigger, other) {
+        Some((gateway, condition)) => Verdict { confidence: Confidence::Possible, ..verdict }.against_quote(
+            &gateway.event,
+            &format!("{}: {} is True since the last failure", gateway.title(), condition.kind),
+            "the control plane says that the link is up again",
+        ),
+        None => verdict,
+    };
+    Some(
+        verdict
+            .slot("local", local)
+            .slot("peer", other)
+            .slot("reason", shortened(&fault.text))
+            .slot("reason_help", help(&fault.what))
+            .slot("address", address)
+            .token(other)
+            .cluster(other)
+            .because(trigger, "the stream to the peer breaks and is dialled again"),
+    )
+}
+
+/// What to look for, by how an attempt to reach the peer ended.
+pub fn help(what: &What) -> &'static str {
+    match what {
         What::Refused => {
             "The gateway's host answers but nothing listens: look at the gateway's pods and its Service port."
         }
@@ -58,19 +80,30 @@ fn judge(view: &View<'_>, trigger: &Arc<Event>) -> Option<Verdict> {
         What::NameUnknown(_) | What::NameLookupFailed(_) => "The peer's host name does not resolve from istiod's pod.",
         What::Unauthorized | What::Forbidden { .. } => "The peer refuses the credential: its log names the reason.",
         _ => "The peer's log at the same time may say more.",
-    };
-    let address = fault.address.as_ref().map_or_else(|| "the address of its Gateway".to_string(), ToString::to_string);
-    Some(
-        verdict
-            .slot("local", local)
-            .slot("peer", other)
-            .slot("reason", shortened(&fault.text))
-            .slot("reason_help", help)
-            .slot("address", address)
-            .token(other)
-            .cluster(other)
-            .because(trigger, "the stream to the peer breaks and is dialled again"),
-    )
+    }
+}
+
+/// The Gateway that says the link to a peer is up, since after the last failure was printed.
+fn linked_since<'w>(view: &View<'w>, trigger: &Arc<Event>, peer: &str) -> Option<(&'w Doc<Object>, &'w Condition)> {
+    let last = view.repeats(trigger).map_or(trigger.at, |known| known.last.at)?;
+    let cluster = view.mesh().cluster(&trigger.origin.cluster)?;
+    cluster.objects("Gateway").find_map(|object| {
+        let Body::Gateway(gateway) = &object.body else { return None };
+        let is_its =
+            object.label(CLUSTER) == Some(peer) || object.name.strip_prefix("istio-remote-peer-") == Some(peer);
+        let is_up = |condition: &&Condition| {
+            &*condition.kind == "gloo.solo.io/PeerConnected"
+                && &*condition.status == "True"
+                && Some(last) < condition.at
+        };
+        let condition = gateway.conditions.iter().find(is_up)?;
+        is_its.then_some((object, condition))
+    })
+}
+
+/// How a finding names a link: whose control plane dials, and whom.
+pub fn subject(local: &str, peer: &str) -> String {
+    format!("{local} -> {peer}")
 }
 
 /// `peering-<cluster>` names the peer's cluster in vendor builds.

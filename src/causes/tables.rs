@@ -260,25 +260,6 @@ pub(super) fn failed_check(view: &View<'_>, name: &str) -> Vec<Verdict> {
     verdict.into_iter().collect()
 }
 
-/// The peer's Gateway is not programmed.
-pub(super) fn peer_gateway(view: &View<'_>) -> Vec<Verdict> {
-    let row = view.states().find_map(|(event, state)| match state {
-        State::Gateway { name, class, programmed, .. } if class.contains("remote") && &**programmed == "False" => {
-            Some((event, name))
-        }
-        _ => None,
-    });
-    let verdict = row.map(|(event, name)| {
-        Verdict::likely(name)
-            .says("the peer {remote} is not connected: its Gateway is not programmed")
-            .slot("remote", name)
-            .slot("reason", "its Gateway is not programmed")
-            .token(name)
-            .because(event, "the Gateway that stands for the peer is not programmed")
-    });
-    verdict.into_iter().collect()
-}
-
 /// A TLS server that hangs up in the handshake: no listener or no certificate for that name.
 pub(super) fn handshake_cut(view: &View<'_>) -> Vec<Verdict> {
     let cut = view.states().find_map(|(event, state)| match state {

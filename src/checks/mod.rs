@@ -4,10 +4,12 @@
 
 pub mod environment;
 pub mod gateways;
+pub mod hbone;
 pub mod licence;
 pub mod locality;
 pub mod modes;
 pub mod networks;
+pub mod peers;
 pub mod pods;
 pub mod remote_control_plane;
 pub mod replicas;
@@ -37,10 +39,12 @@ pub static ALL: &[&Check] = &[
     &remote_control_plane::CHECK,
     &webhooks::CHECK,
     &gateways::CHECK,
+    &peers::CHECK,
     &trust::ROOTS,
     &trust::VALIDITY,
     &trust::DOMAINS,
     &networks::CHECK,
+    &hbone::CHECK,
     &services::CHECK,
     &locality::CHECK,
     &stale::CHECK,

@@ -26,7 +26,7 @@ pub use cluster::{
 };
 pub use endpoints::{Caller, Class, Endpoint};
 pub use identity::{Identities, Identity, What, addresses_in};
-pub use link::Link;
+pub use link::{CLUSTER, Link};
 pub use version::Version;
 
 use cluster::Reckoned;
