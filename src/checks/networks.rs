@@ -16,7 +16,7 @@ use crate::causes::saved::{self, CROSS_NETWORK_PORTS};
 use crate::causes::{network_label_wrong, tunnel};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Class, Cluster, Doc, Gateway, NETWORK, What as Owner, env};
+use crate::engine::mesh::{Class, Cluster, Doc, Gateway, NETWORK, What as Owner, env, is_east_west};
 use crate::engine::view::View;
 
 /// See the title.
@@ -83,6 +83,7 @@ impl<'a> Side<'a> {
         items.extend(self.namespace());
         items.extend(self.gateways());
         items.extend(self.proxies());
+        items.extend(self.pods());
         items.extend(self.ztunnel());
         items.extend(self.peers());
         if items.is_empty() {
@@ -263,10 +264,61 @@ impl<'a> Side<'a> {
     fn proxies(&self) -> Vec<Item> {
         let Some(own) = self.network() else { return Vec::new() };
         let mut wrong: BTreeMap<String, Vec<Claimed<'_>>> = BTreeMap::new();
-        for claimed in self.claimed().into_iter().filter(|claimed| claimed.network != claimed.of_pod.unwrap_or(own)) {
+        // Of a pod whose label differs from its cluster's network the label is judged.
+        let is_wrong = |claimed: &Claimed<'_>| claimed.network != own && claimed.of_pod != Some(&*claimed.network);
+        for claimed in self.claimed().into_iter().filter(is_wrong) {
             wrong.entry(claimed.network.clone()).or_default().push(claimed);
         }
         wrong.into_values().filter_map(|claimed| self.misled(claimed, own)).collect()
+    }
+
+    /// Pods whose own label names a network that leads nowhere, or elsewhere: it comes before the namespace's.
+    fn pods(&self) -> Vec<Item> {
+        let Some((source, own)) = self.named.filter(|(_, own)| !own.is_empty()) else { return Vec::new() };
+        let mut wrong: BTreeMap<&str, Vec<&Doc<Object>>> = BTreeMap::new();
+        for (object, _) in
+            self.cluster.pods().filter(|(object, pod)| !is_over(object, pod) && !self.is_east_west(object))
+        {
+            let label = object.label(NETWORK).filter(|label| !label.is_empty() && *label != own);
+            let Some(label) = label else { continue };
+            // A part of the cluster may be a network of its own, with a gateway of its own.
+            let has_gateway = self.cluster.own_gateways().any(|gateway| gateway.network == Some(label));
+            if !has_gateway && !has_configured_gateway(self.view, label) {
+                wrong.entry(label).or_default().push(object);
+            }
+        }
+        let judge = |(label, pods): (&str, Vec<&Doc<Object>>)| {
+            let first = pods.first()?;
+            self.elsewhere()?;
+            let who = match pods.len() {
+                1 => first.title(),
+                count => format!("{} and {} more", first.title(), count - 1),
+            };
+            let is_there = |other: &&&Cluster| other.network().is_some_and(|(_, network)| network == Some(label));
+            let leads = match self.others.iter().find(is_there) {
+                Some(other) => format!("others look for it behind the gateway of {}", other.title()),
+                None => "no gateway leads there, and others dial its own address".to_string(),
+            };
+            let reason = format!("its label {NETWORK} names {label}, {} is on {own}", self.cluster.title());
+            let mut verdict = Verdict::certain(&format!("pods of {} on {label}", self.cluster.title()))
+                .says("{who} of {own} is labelled with network {has}, but {own} is on {network}: {leads}")
+                .slot("who", &who)
+                .slot("has", label)
+                .slot("network", own)
+                .slot("leads", leads)
+                .because_object(
+                    first,
+                    &format!("label {NETWORK}={label}"),
+                    "a pod's own label comes before its namespace's",
+                )
+                .because_object(source, &format!("label {NETWORK}={own}"), "the network of the cluster's pods");
+            for seen in self.dialled().into_iter().chain(self.held_elsewhere()) {
+                verdict = seen.add(verdict);
+            }
+            let fix = format!("Take the label {NETWORK} out of the pod template, or name {own} there.");
+            Some(self.fail(who, reason, &fix, verdict))
+        };
+        wrong.into_iter().filter_map(judge).collect()
     }
 
     /// What proxies of one wrong network are sent.
@@ -375,9 +427,10 @@ impl<'a> Side<'a> {
         self.cluster.object("Pod", namespace, pod)?.label(NETWORK).filter(|label| !label.is_empty())
     }
 
+    /// Whether a pod is of a gateway between networks, which is labelled with the network it leads into.
     fn is_east_west(&self, pod: &Object) -> bool {
         pod.label("istio") == Some("eastwestgateway")
-            || pod.label(NETWORK).is_some()
+            || is_east_west(&pod.name)
             || self
                 .cluster
                 .own_gateways()
@@ -1000,11 +1053,27 @@ mod tests {
         );
         assert_eq!(slugs(&with(None), &[LINK]), WRONG, "without a network every address is dialled directly");
         assert_eq!(slugs(&with(Some("net-1")), &[LINK]), [""; 0]);
-        // A pod may be on a network of its own, as its label says.
-        let mut own = with(Some("net-9"));
-        own.east[3] =
-            own.east[3].replace("labels: {app: east-web}", "labels: {app: east-web, topology.istio.io/network: net-9}");
-        assert_eq!(slugs(&own, &[LINK]), [""; 0]);
+        // The label alone: the pod counts as one of a network that no gateway leads into.
+        let labelled = with(Some("net-1"));
+        let label = |pair: Pair| Pair {
+            east: pair
+                .east
+                .iter()
+                .map(|text| {
+                    text.replace("labels: {app: east-web}", "labels: {app: east-web, topology.istio.io/network: net-9}")
+                })
+                .collect(),
+            west: pair.west,
+        };
+        assert!(
+            said(&label(labelled), &[LINK])[0]
+                .contains("its label topology.istio.io/network names net-9, east is on net-1")
+        );
+        let mut with_gateway = label(with(Some("net-9")));
+        with_gateway
+            .east
+            .push(gateway("net-9", "192.0.2.19").replace("name: istio-eastwestgateway\n", "name: edge-gateway\n"));
+        assert_eq!(slugs(&with_gateway, &[LINK]), [""; 0]);
         // A pod that is gone tells nothing any more.
         let mut over = with(Some("net-2"));
         over.east[3] = over.east[3].replace("phase: Running", "phase: Succeeded");
