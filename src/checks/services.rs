@@ -8,6 +8,7 @@ use super::shown;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
 use crate::engine::mesh::{Cluster, Doc, Mesh};
+use crate::engine::view::View;
 
 /// The check.
 pub static CHECK: Check = Check {
@@ -21,6 +22,8 @@ pub static CHECK: Check = Check {
             items.extend(definitions(mesh, &namespace, &name, &all));
             items.extend(reach(mesh, &namespace, &name, &all));
         }
+        items.extend(none_global(view));
+        items.extend(mesh.clusters().flat_map(|cluster| elsewhere(view, cluster)));
         items.extend(mesh.clusters().flat_map(|cluster| hidden(mesh, cluster)));
         items
     },
@@ -271,6 +274,87 @@ fn waypoint(cluster: &Cluster, object: &Doc<Object>, separate: bool) -> Option<I
     Some(Item::fail(cluster.title(), title, reason, "service-not-global", verdict))
 }
 
+/// How many services a sentence names.
+const NAMED_MAX: usize = 3;
+
+fn listed(names: &[String]) -> String {
+    let named: Vec<&str> = names.iter().take(NAMED_MAX).map(String::as_str).collect();
+    match names.len().saturating_sub(NAMED_MAX) {
+        0 => named.join(", "),
+        more => format!("{} and {more} more", named.join(", ")),
+    }
+}
+
+fn network(cluster: &Cluster) -> Option<&str> {
+    cluster.network().and_then(|(_, network)| network)
+}
+
+/// Ambient clusters that are linked over networks and share services of which not one is global: nothing crosses.
+fn none_global(view: &View<'_>) -> Option<Item> {
+    let mesh = view.mesh();
+    let all = by_name(mesh);
+    let ambient =
+        |of: &[Of<'_>]| -> bool { of.iter().all(|(cluster, ..)| cluster.is_ambient() && !cluster.is_peered()) };
+    let mut kept: Vec<String> = Vec::new();
+    let mut example: Option<(&Of<'_>, &Of<'_>)> = None;
+    for ((namespace, name), of) in &all {
+        if of.iter().any(|(cluster, object, _)| cluster.is_ambient() && is_global(cluster, object) != Some(false)) {
+            return None;
+        }
+        let (Some(here), true) = (of.first(), ambient(of)) else { continue };
+        let is_other = |there: &&Of<'_>| {
+            network(here.0).zip(network(there.0)).is_some_and(|(one, other)| one != other)
+                && view.is_one_mesh(here.0, there.0)
+                && [here, *there].iter().all(|of| of.0.own_gateways().next().is_some())
+        };
+        if let Some(there) = of.iter().find(is_other) {
+            kept.push(format!("{namespace}/{name}"));
+            example = example.or(Some((here, there)));
+        }
+    }
+    let (here, there) = example?;
+    let names = listed(&kept);
+    let (one, two) = (here.0.title(), there.0.title());
+    let reason = format!("none has istio.io/global=true, so {names} stay at home though the clusters are linked");
+    // That anyone means to call across is inferred from the links alone.
+    let verdict = Verdict::possible(&format!("services of {one} and {two}"))
+        .says("no service of {network} is global, so none is offered to the other: {service} keep their endpoints at home")
+        .slot("service", &names)
+        .slot("network", format!("{one} and {two}"))
+        .slot("status", "nothing");
+    let verdict = [here, there].into_iter().fold(verdict, |verdict, (_, object, _)| {
+        let quote = format!("{}: metadata.labels: no istio.io/global", object.title());
+        shown(verdict, object, &quote, "one of the Services that both clusters have")
+    });
+    let verdict =
+        kept.iter().filter_map(|name| name.rsplit('/').next()).fold(verdict, |verdict, name| verdict.token(name));
+    Some(Item::fail(&format!("{}, {}", here.0.name, there.0.name), "Services", reason, "service-not-global", verdict))
+}
+
+/// Services that only other clusters have: sidecars know them, and the name server here does not. Most are not called from
+/// here, so that it is only told.
+fn elsewhere(view: &View<'_>, cluster: &Cluster) -> Option<Item> {
+    let captures = cluster.mesh_config().is_some_and(|(_, config)| {
+        config.proxy_metadata.get("ISTIO_META_DNS_CAPTURE").is_some_and(|value| &**value == "true")
+    });
+    if captures || cluster.is_ambient() || cluster.is_peered() {
+        return None;
+    }
+    let all = by_name(view.mesh());
+    let is_only_elsewhere = |(namespace, of): (&str, &Vec<Of<'_>>)| {
+        of.iter().all(|(other, ..)| other.name != cluster.name && view.is_one_mesh(cluster, other))
+            && cluster.knows_all("Service", namespace)
+            && cluster.object("Namespace", "", namespace).is_some()
+    };
+    let names: Vec<String> = all
+        .iter()
+        .filter(|((namespace, _), of)| is_only_elsewhere((namespace, of)))
+        .map(|((namespace, name), _)| format!("{namespace}/{name}"))
+        .collect();
+    let reason = format!("not here: {}; without DNS capture their names do not resolve here", listed(&names));
+    (!names.is_empty()).then(|| Item::pass(&cluster.name, "Services of other clusters", reason))
+}
+
 /// Namespaces that the discovery selectors leave out although they belong to the mesh.
 fn hidden(mesh: &Mesh, cluster: &Cluster) -> Vec<Item> {
     let Some((event, config)) = cluster.mesh_config().filter(|(_, config)| !config.discovery_selectors.is_empty())
@@ -394,5 +478,75 @@ mod tests {
         assert_eq!(scoped(expressions), [""; 0], "the mesh config may open it");
         let one_network = [files[0], ("west", "a.yaml", &*here), files[2], ("west", "s.yaml", &*shut)];
         assert_eq!(failed(&CHECK, &one_network), [""; 0], "on one network pods are called directly");
+    }
+
+    /// An ambient cluster on a network of its own, with a gateway and one Service with these labels.
+    fn linked(network: &str, other: &str, labels: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: istio-system, labels: {{topology.istio.io/network: {network}}}}}\n\
+             ---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {{name: ztunnel, namespace: istio-system}}\n---\n\
+             apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: eastwest, namespace: istio-system, \
+             labels: {{topology.istio.io/network: {network}}}}}\nspec: {{gatewayClassName: istio-east-west, listeners: [{{name: \
+             mesh, port: 15008, protocol: HBONE}}]}}\n---\napiVersion: v1\nkind: Secret\nmetadata: {{name: \
+             istio-remote-secret-{other}, namespace: istio-system, labels: {{istio/multiCluster: \"true\"}}}}\ndata: \
+             {{{other}: e30=}}\n---\napiVersion: v1\nkind: Service\nmetadata: {{name: web, namespace: shop, labels: \
+             {{{labels}}}}}\nspec: {{ports: [{{port: 80, name: http}}]}}\n"
+        )
+    }
+
+    #[test]
+    fn linked_ambient_clusters_of_which_no_service_is_global_share_nothing() {
+        let failed = |labels: &str| {
+            let (east, west) = (linked("n1", "west", labels), linked("n2", "east", labels));
+            let lines = told(&CHECK, &[("east", "all.yaml", &east), ("west", "all.yaml", &west)]);
+            lines.into_iter().filter(|line| line.starts_with("fail")).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            failed("app: web"),
+            [
+                "fail east, west Services: none has istio.io/global=true, so shop/web stay at home though the clusters are \
+              linked [service-not-global: services of east and west]"
+            ]
+        );
+        assert_eq!(failed("app: web, istio.io/global: \"true\""), [""; 0]);
+    }
+
+    #[test]
+    fn a_service_that_only_another_cluster_has_is_told_and_no_fault() {
+        let list = |services: &str| {
+            format!(
+                "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Service, metadata: {{name: web, namespace: shop}}, \
+                 spec: {{ports: [{{port: 80}}]}}}}\n- {{apiVersion: v1, kind: Service, metadata: {{name: dns, namespace: \
+                 kube-system}}, spec: {{ports: [{{port: 53}}]}}}}\n{services}"
+            )
+        };
+        let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n";
+        let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: istio-remote-secret-west, namespace: istio-system, \
+            labels: {istio/multiCluster: \"true\"}}\ndata: {west: e30=}\n";
+        let cart =
+            "- {apiVersion: v1, kind: Service, metadata: {name: cart, namespace: shop}, spec: {ports: [{port: 80}]}}\n";
+        let told = |mesh: &str| {
+            let files = [
+                ("east", "services.yaml", &*list("")),
+                ("east", "namespaces.yaml", namespace),
+                ("east", "secrets.yaml", secret),
+                ("east", "mesh.yaml", mesh),
+                ("west", "services.yaml", &*list(cart)),
+            ];
+            told(&CHECK, &files).into_iter().filter(|line| line.contains("not here")).collect::<Vec<_>>()
+        };
+        let map = |captures: &str| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: istio, namespace: istio-system}}\ndata:\n  mesh: |-\n    \
+                 defaultConfig:\n      proxyMetadata:\n        ISTIO_META_DNS_CAPTURE: \"{captures}\"\n"
+            )
+        };
+        assert_eq!(
+            told(&map("false")),
+            [
+                "pass east Services of other clusters: not here: shop/cart; without DNS capture their names do not resolve here"
+            ]
+        );
+        assert_eq!(told(&map("true")), [""; 0]);
     }
 }

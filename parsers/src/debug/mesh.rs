@@ -72,10 +72,21 @@ fn map(value: &Value) -> Map {
     value.as_object().into_iter().flatten().map(|(key, value)| (Text::from(key.as_str()), text(value))).collect()
 }
 
-/// The labels of a Kubernetes selector; `None` where it uses expressions, which ask for more than equality.
+/// The labels of a Kubernetes selector: those it matches, and expressions that ask for one value. `None` where an
+/// expression asks for more than equality.
 fn match_labels(selector: &Value) -> Option<Map> {
-    let has_expressions = list(field(selector, "matchExpressions")).next().is_some();
-    (!has_expressions).then(|| map(field(selector, "matchLabels")))
+    let mut labels = map(field(selector, "matchLabels"));
+    for expression in list(field(selector, "matchExpressions")) {
+        let mut values = list(field(expression, "values"));
+        let (Some(value), None) = (values.next(), values.next()) else { return None };
+        let key = text(field(expression, "key"));
+        let is_same = labels.get(&key).is_none_or(|known| *known == text(value));
+        if field(expression, "operator").as_str() != Some("In") || !is_same {
+            return None;
+        }
+        labels.insert(key, text(value));
+    }
+    Some(labels)
 }
 
 #[cfg(test)]
@@ -100,7 +111,9 @@ mod tests {
             ],
             "discoverySelectors": [
                 {"matchLabels": {"istio-discovery": "enabled"}},
-                {"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod"]}]}
+                {"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod"]}]},
+                {"matchExpressions": [{"key": "env", "operator": "In", "values": ["prod", "dev"]}]},
+                {"matchExpressions": [{"key": "env", "operator": "NotIn", "values": ["prod"]}]}
             ],
             "serviceScopeConfigs": [
                 {"servicesSelector": {"matchLabels": {"istio.io/global": "true"}}, "scope": "GLOBAL"},
@@ -117,7 +130,9 @@ mod tests {
         assert_eq!(read.cluster_local_hosts.len(), 2);
         let global = Map::from([("istio.io/global".into(), "true".into())]);
         assert_eq!(read.global_service_labels, [Some(global), None, None]);
-        assert_eq!(read.discovery_labels, [Some(Map::from([("istio-discovery".into(), "enabled".into())])), None]);
+        let selected = [("istio-discovery", "enabled"), ("env", "prod")];
+        let selected = selected.map(|(key, value)| Some(Map::from([(key.into(), value.into())])));
+        assert_eq!(read.discovery_labels, [&selected[..], &[None, None]].concat());
         assert_eq!(&*read.discovery_selectors[0], r#"{"matchLabels":{"istio-discovery":"enabled"}}"#);
         assert_eq!((&*read.outbound_mode, read.locality_lb, read.auto_mtls), ("REGISTRY_ONLY", Some(true), Some(true)));
         assert_eq!(&*read.discovery_address, "istiod.istio-system.svc:15012");
