@@ -1,8 +1,31 @@
 //! The command above its output: which cluster, namespace and proxy a person asked.
 
+use std::borrow::Cow;
+
 /// The cluster: `--context X`, `--context=X`, also quoted or as a shell variable (`"${CTX_WEST}"` gives `CTX_WEST`).
 pub fn context(command: &str) -> Option<&str> {
     option(command, &["--context", "--kube-context"])
+}
+
+/// The cluster that later commands ask: `kubectl config use-context X`, `kubectx X`.
+pub fn switched(command: &str) -> Option<&str> {
+    let mut words = command.split_whitespace();
+    let context = match words.next()? {
+        "kubectx" => words.next()?,
+        _ => words.skip_while(|word| *word != "use-context").nth(1)?,
+    };
+    Some(bare(context)).filter(|context| !context.is_empty() && !context.starts_with('-'))
+}
+
+/// A command with the context in which it was run, where it names none itself.
+pub fn in_context<'c>(command: &'c str, current: Option<&str>) -> Cow<'c, str> {
+    let tool = ["kubectl ", "istioctl ", "oc ", "helm "].into_iter().find(|tool| command.starts_with(tool));
+    match (tool, current) {
+        (Some(tool), Some(current)) if context(command).is_none() => {
+            format!("{tool}--context {current} {}", &command[tool.len()..]).into()
+        }
+        _ => command.into(),
+    }
 }
 
 /// The clusters of all parts of a command: `diff <(kubectl --context east ...) <(kubectl --context west ...)`.
@@ -191,6 +214,18 @@ mod tests {
         }
         assert_eq!(context("kubectl get ns"), None);
         assert_eq!(context("kubectl exec p -- tool --context other"), None);
+    }
+
+    #[test]
+    fn a_command_runs_in_the_context_that_was_switched_to() {
+        assert_eq!(switched("kubectl config use-context kind-west"), Some("kind-west"));
+        assert_eq!(switched("kubectx west"), Some("west"));
+        assert_eq!((switched("kubectx -"), switched("kubectl config get-contexts")), (None, None));
+        let of = |command| in_context(command, Some("west")).into_owned();
+        assert_eq!(of("kubectl exec p -- curl x"), "kubectl --context west exec p -- curl x");
+        assert_eq!(of("istioctl --context east pc ep p"), "istioctl --context east pc ep p");
+        assert_eq!(of("curl -v gateway"), "curl -v gateway");
+        assert_eq!(in_context("kubectl get ns", None), "kubectl get ns");
     }
 
     #[test]

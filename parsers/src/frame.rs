@@ -16,6 +16,7 @@ use self::prefix::{Bare, Habits, Output, Source};
 use self::runs::{Kept, LastLine, Runs};
 use self::start::Start;
 use self::table::Table;
+use crate::command;
 use crate::event::Line;
 use crate::origin::{Origin, SharedOrigin};
 use crate::scan::{self, Look, Success};
@@ -113,6 +114,8 @@ pub struct Framer {
     parts: [Option<Piece>; 2],
     open: Option<Open>,
     command: Option<Arc<str>>,
+    /// The context that a command switched to.
+    context: Option<Box<str>>,
     table: Option<Table>,
     events: Option<Arc<str>>,
     quiet: Quiet,
@@ -204,6 +207,7 @@ impl Framer {
             parts: [None, None],
             open: None,
             command: None,
+            context: None,
             table: None,
             events: None,
             quiet: Quiet::default(),
@@ -270,6 +274,7 @@ impl Framer {
             && self.parts.iter().all(Option::is_none)
             && self.marked.is_none()
             && self.command.is_none()
+            && self.context.is_none()
             && self.table.is_none()
             && self.events.is_none()
             && self.columns.is_none()
@@ -623,7 +628,11 @@ impl Framer {
             self.open = Some(Open { piece, header: None, indent, blanks: 0, kind: Kind::Command, matters: false });
         }
         let Some(open) = &self.open else { return };
-        self.command = Some(command_of(&open.piece.text).unwrap_or(&open.piece.text).into());
+        let ran = command_of(&open.piece.text).unwrap_or(&open.piece.text);
+        self.command = Some(command::in_context(ran, self.context.as_deref()).into());
+        if let Some(context) = command::switched(ran) {
+            self.context = Some(context.into());
+        }
         if !more {
             self.close(out);
         }
@@ -993,6 +1002,14 @@ mod tests {
                 "3+1 2025-12-04T22:09:24Z\terror\tz",
             ],
         );
+    }
+
+    #[test]
+    fn rows_carry_the_context_that_was_switched_to() {
+        let text = b"$ kubectl config use-context west\nSwitched.\n$ kubectl get ns\nNAME   STATUS\nshop   Active\n";
+        let rows = records(text, usize::MAX);
+        let row = rows.iter().find(|line| line.header.is_some()).expect("a row");
+        assert_eq!(row.command.as_deref(), Some("kubectl --context west get ns"));
     }
 
     #[test]

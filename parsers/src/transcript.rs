@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::cert;
+use crate::command;
 use crate::document::Found;
 use crate::frame;
 use crate::sniff::{self, Format};
@@ -49,12 +50,20 @@ pub fn documents(text: &str) -> Vec<Embedded<'_>> {
     let lines = Lines::of(text);
     let mut found = Vec::new();
     let mut command = Cow::Borrowed("");
+    let mut current: Option<String> = None;
     let mut is_answer = false;
     let mut records = 0;
     let mut at = 0;
     while at < lines.count() && found.len() < DOCUMENTS_MAX {
         if let Some((ran, next)) = lines.command(at) {
-            (command, at, is_answer) = (ran, next, true);
+            if let Some(context) = command::switched(&ran) {
+                current = Some(context.to_string());
+            }
+            command = match command::in_context(&ran, current.as_deref()) {
+                Cow::Owned(named) => Cow::Owned(named),
+                Cow::Borrowed(_) => ran,
+            };
+            (at, is_answer) = (next, true);
             continue;
         }
         let line = lines.text(at);
@@ -63,13 +72,13 @@ pub fn documents(text: &str) -> Vec<Embedded<'_>> {
             continue;
         }
         let is_yaml = lines.begins_object(at) || is_answer && wants_yaml(&command) && Yaml::may_begin(line);
-        is_answer = false;
+        let may_be_whole = std::mem::take(&mut is_answer) || line.starts_with("Name: ");
         let end = if is_yaml {
             Some(lines.yaml_end(at))
         } else if line.starts_with(['{', '[']) {
             lines.json_end(at, &mut records)
         } else {
-            lines.certs_end(at)
+            lines.certs_end(at).or_else(|| may_be_whole.then(|| lines.answer_end(at))?)
         };
         let Some(end) = end else {
             at += 1;
@@ -107,8 +116,12 @@ pub fn has_commands(text: &[u8]) -> bool {
 
 /// Whether a text may hold a document at all.
 fn may_hold(text: &[u8]) -> bool {
-    let words: [&[u8]; 9] = [
+    let words: [&[u8]; 13] = [
         b"apiVersion:",
+        b"Name:  ",
+        b"::health_flags::",
+        b"\n# TYPE ",
+        b"clientVersion:",
         b"-----BEGIN ",
         b"LS0tLS1CRUdJTiBDRVJU",
         b"\n{",
@@ -268,6 +281,19 @@ impl<'t> Lines<'t> {
             }
         }
         Some(self.count())
+    }
+
+    /// The line behind an answer that is a document as a whole: a description, what an Envoy says in text, metrics. `None`:
+    /// it is lines.
+    fn answer_end(&self, from: usize) -> Option<usize> {
+        let mut end = from + 1;
+        for at in (from + 1..self.count()).take_while(|at| !self.is_edge(*at)) {
+            if !self.text(at).trim().is_empty() {
+                end = at + 1;
+            }
+        }
+        let format = sniff::format(self.whole[self.range(from, end)].as_bytes(), "");
+        matches!(format, Format::Yaml | Format::Document).then_some(end)
     }
 
     /// The line behind certificates, their description or a private key.
@@ -472,6 +498,28 @@ $ kubectl --context west logs deploy/istiod -n istio-system --tail 2
             ["3 [istioctl zc certs -o yaml] - certChain: ..   identity: spiffe://cluster.local/ns/a/sa/b"]
         );
         assert!(show(list).is_empty());
+    }
+
+    #[test]
+    fn a_context_that_was_switched_to_counts_for_what_follows() {
+        let text = "$ kubectl config use-context west\nSwitched to context \"west\".\n$ kubectl get ns x -o yaml\napiVersion: v1\nkind: Namespace\n";
+        assert_eq!(show(text), ["4 [kubectl --context west get ns x -o yaml] apiVersion: v1 .. kind: Namespace"]);
+    }
+
+    #[test]
+    fn an_answer_that_is_a_document_as_a_whole_ends_with_the_next_command() {
+        let description = "Name:         istio-system\nLabels:       topology.istio.io/network=network1\nAnnotations:  <none>\nStatus:       Active\n\nNo resource quota.";
+        let text = format!("$ kubectl describe ns istio-system\n{description}\n\n$ kubectl get ns\nNAME   STATUS\n");
+        assert_eq!(
+            show(&text),
+            ["2 [kubectl describe ns istio-system] Name:         istio-system .. No resource quota."]
+        );
+        let issue = format!("It says\n```\n{description}\n```\nand nothing else.\n");
+        assert_eq!(show(&issue), ["3 [] Name:         istio-system .. No resource quota."]);
+        let clusters = "outbound|80||web.shop.svc.cluster.local::observability_name::outbound|80||web.shop.svc.cluster.local\noutbound|80||web.shop.svc.cluster.local::10.1.0.4:80::health_flags::healthy\n";
+        let text = format!("$ kubectl exec web-1 -- curl -s localhost:15000/clusters\n{clusters}$ date\n");
+        assert_eq!(documents(&text).len(), 1);
+        assert!(show("$ kubectl get ns\nNAME   STATUS\nName:  x\n").is_empty());
     }
 
     #[test]
