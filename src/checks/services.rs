@@ -171,10 +171,13 @@ pub fn is_global(cluster: &Cluster, object: &Object) -> Option<bool> {
     let labels = object.labels.as_ref()?;
     match cluster.mesh_config() {
         Some((_, config)) => {
-            let scopes = &config.global_service_labels;
-            let is_open = scopes.iter().flatten().any(|wanted| matches(wanted, labels));
-            // A scope that selects by more than labels may open it or not.
-            if is_open || scopes.iter().all(Option::is_some) { Some(is_open) } else { None }
+            let scopes: Vec<Option<bool>> =
+                config.global_services.iter().map(|scope| scope.as_ref()?.selects(labels)).collect();
+            // One that cannot be followed may open it or not.
+            match scopes.contains(&Some(true)) {
+                true => Some(true),
+                false => (!scopes.contains(&None)).then_some(false),
+            }
         }
         // A service scope in a mesh config that was not saved could still open it.
         None => (!object.is_row).then_some(false),
@@ -474,8 +477,11 @@ mod tests {
         };
         assert_eq!(scoped("{matchLabels: {app: other}}"), ["service-not-global"]);
         assert_eq!(scoped("{matchLabels: {app: web}}"), [""; 0], "the mesh config opens it");
-        let expressions = "{matchExpressions: [{key: app, operator: In, values: [web]}]}";
-        assert_eq!(scoped(expressions), [""; 0], "the mesh config may open it");
+        let expression =
+            |operator: &str| format!("{{matchExpressions: [{{key: app, operator: {operator}, values: [web]}}]}}");
+        assert_eq!(scoped(&expression("In")), [""; 0], "the mesh config opens it by an expression");
+        assert_eq!(scoped(&expression("NotIn")), ["service-not-global"]);
+        assert_eq!(scoped(&expression("Near")), [""; 0], "who knows whether it opens it");
         let one_network = [files[0], ("west", "a.yaml", &*here), files[2], ("west", "s.yaml", &*shut)];
         assert_eq!(failed(&CHECK, &one_network), [""; 0], "on one network pods are called directly");
     }

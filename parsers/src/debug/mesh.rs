@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cert;
 use crate::event::Text;
-use crate::state::object::{Map, MeshConfig};
+use crate::state::object::{Map, MeshConfig, Selector};
 
 /// Mesh config from its JSON form, which is also what its YAML says. What has another type than it should is left out.
 pub fn mesh_config(mesh: &Value) -> MeshConfig {
@@ -23,12 +23,12 @@ pub fn mesh_config(mesh: &Value) -> MeshConfig {
             .filter(|service| field(field(service, "settings"), "clusterLocal").as_bool() == Some(true))
             .flat_map(|service| list(field(service, "hosts")).map(text))
             .collect(),
-        global_service_labels: list(field(mesh, "serviceScopeConfigs"))
+        global_services: list(field(mesh, "serviceScopeConfigs"))
             .filter(|scope| field(scope, "scope").as_str() == Some("GLOBAL"))
             .map(|scope| {
-                let selects_services = field(scope, "servicesSelector").is_object();
-                let labels = match_labels(field(scope, "servicesSelector"));
-                labels.filter(|_| selects_services && field(scope, "namespaceSelector").is_null())
+                let services = field(scope, "servicesSelector");
+                let is_alone = services.is_object() && field(scope, "namespaceSelector").is_null();
+                is_alone.then(|| selector(services))
             })
             .collect(),
         outbound_mode: text(field(field(mesh, "outboundTrafficPolicy"), "mode")),
@@ -89,6 +89,17 @@ fn match_labels(selector: &Value) -> Option<Map> {
     Some(labels)
 }
 
+fn selector(selector: &Value) -> Selector {
+    let expression = |expression: &Value| {
+        let values = list(field(expression, "values")).map(text).collect();
+        (text(field(expression, "key")), text(field(expression, "operator")), values)
+    };
+    Selector {
+        labels: map(field(selector, "matchLabels")),
+        expressions: list(field(selector, "matchExpressions")).map(expression).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,8 +139,13 @@ mod tests {
             ("west.example.org", &["cluster.local".into()][..])
         );
         assert_eq!(read.cluster_local_hosts.len(), 2);
-        let global = Map::from([("istio.io/global".into(), "true".into())]);
-        assert_eq!(read.global_service_labels, [Some(global), None, None]);
+        let labels = |key: &str, value: &str| Map::from([(key.into(), value.into())]);
+        let selects = |at: usize, labels: &Map| read.global_services[at].as_ref().map(|scope| scope.selects(labels));
+        assert_eq!(selects(0, &labels("istio.io/global", "true")), Some(Some(true)));
+        assert_eq!(selects(0, &labels("istio.io/global", "false")), Some(Some(false)));
+        assert_eq!(selects(1, &labels("tier", "web")), Some(Some(true)));
+        assert_eq!(selects(1, &labels("app", "web")), Some(Some(false)));
+        assert_eq!(selects(2, &labels("app", "web")), None, "it selects namespaces");
         let selected = [("istio-discovery", "enabled"), ("env", "prod")];
         let selected = selected.map(|(key, value)| Some(Map::from([(key.into(), value.into())])));
         assert_eq!(read.discovery_labels, [&selected[..], &[None, None]].concat());

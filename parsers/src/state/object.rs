@@ -113,6 +113,34 @@ pub enum Body {
     Other,
 }
 
+/// A label selector of Kubernetes.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Selector {
+    /// `matchLabels`.
+    pub labels: Map,
+    /// `matchExpressions`: key, operator (`In`, `NotIn`, `Exists`, `DoesNotExist`) and values.
+    pub expressions: Vec<(Text, Text, Vec<Text>)>,
+}
+
+impl Selector {
+    /// Whether it selects what carries these labels; `None` where it uses an operator nobody knows.
+    pub fn selects(&self, labels: &Map) -> Option<bool> {
+        let mut selects = self.labels.iter().all(|(key, value)| labels.get(key) == Some(value));
+        for (key, operator, values) in &self.expressions {
+            let value = labels.get(key);
+            let is_listed = value.is_some_and(|value| values.contains(value));
+            selects &= match &**operator {
+                "In" => is_listed,
+                "NotIn" => !is_listed,
+                "Exists" => value.is_some(),
+                "DoesNotExist" => value.is_none(),
+                _ => return None,
+            };
+        }
+        Some(selects)
+    }
+}
+
 /// A condition of a status.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Condition {
@@ -306,9 +334,9 @@ pub struct MeshConfig {
     pub discovery_labels: Vec<Option<Map>>,
     /// `serviceSettings[]` that are cluster-local: hosts.
     pub cluster_local_hosts: Vec<Text>,
-    /// `serviceScopeConfigs[]` with scope GLOBAL: `matchLabels` of the services' selector; `None` where it uses expressions
-    /// or selects namespaces, so that nobody can tell from a service's labels.
-    pub global_service_labels: Vec<Option<Map>>,
+    /// `serviceScopeConfigs[]` with scope GLOBAL: the services' selector; `None` where it selects namespaces, so that nobody
+    /// can tell from a service's labels.
+    pub global_services: Vec<Option<Selector>>,
     /// `outboundTrafficPolicy.mode`; empty where not set.
     pub outbound_mode: Text,
     /// `defaultConfig.discoveryAddress`; empty where not set.
