@@ -24,15 +24,15 @@ fn a_repaired_mesh_yields_no_finding() {
         let (told, found) = told_of_state(sample, &["check", "--output", "ndjson", &input]);
         let failed: Vec<_> = told.iter().filter(|(outcome, _)| outcome == "fail").collect();
         if !failed.is_empty() || !["ok", "nothing"].contains(&&*found) {
-            broken.push((sample.name.clone(), format!("repaired, check finds {found} and says {failed:?}")));
+            broken.push(format!("repaired, check finds {found} and says {failed:?}"));
         }
         for trace in &sample.traces {
             let (_, found) = told_of_state(sample, &["trace", &trace.from, &trace.to, "--output", "ndjson", &input]);
             if found != "ok" {
-                broken.push((sample.name.clone(), format!("repaired, {} -> {} says {found}", trace.from, trace.to)));
+                broken.push(format!("repaired, {} -> {} says {found}", trace.from, trace.to));
             }
         }
-        beside_not_yet("repaired", broken)
+        beside_not_yet("repaired", &sample.name, broken)
     });
     fail_if_any("repaired meshes", &broken.concat());
 }
