@@ -404,3 +404,75 @@ fn living(cluster: &Cluster) -> BTreeSet<Text> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use meshwhy_parsers::document::{self, Found};
+    use meshwhy_parsers::event::{DOCUMENT, Level};
+    use meshwhy_parsers::origin::Origin;
+
+    use super::*;
+
+    /// East and west as `kubectl get -A -o yaml` saves them: networks, a gateway of west, all pods of both.
+    fn mesh(of_east: &str, of_west: &str) -> Mesh {
+        let cluster = |network: &str, tens: u8| {
+            format!(
+                "apiVersion: v1\nkind: List\nitems:\n- {{apiVersion: v1, kind: Namespace, metadata: {{name: istio-system, labels: {{topology.istio.io/network: {network}}}}}}}\n\
+                 - {{apiVersion: v1, kind: Pod, metadata: {{name: cart-1, namespace: shop, labels: {{app: cart}}}}, status: {{phase: Running, podIP: 10.{tens}.0.9}}}}\n\
+                 - {{apiVersion: v1, kind: Pod, metadata: {{name: istiod-1, namespace: istio-system, labels: {{app: istiod}}}}, status: {{phase: Running, podIP: 10.{tens}.0.2}}}}\n\
+                 - {{apiVersion: v1, kind: Service, metadata: {{name: istio-eastwestgateway, namespace: istio-system, labels: {{istio: eastwestgateway, topology.istio.io/network: {network}}}}}, \
+                 spec: {{type: LoadBalancer, clusterIP: 10.96.0.4, ports: [{{port: 15443}}]}}, status: {{loadBalancer: {{ingress: [{{ip: 192.0.2.{tens}}}]}}}}}}\n"
+            )
+        };
+        let mut mesh = Mesh::default();
+        for (name, text) in [("east", cluster(of_east, 1)), ("west", cluster(of_west, 2))] {
+            let read = document::read(text.as_bytes(), Found { path: "all.yaml", command: "" });
+            let document = read.expect("it is a document").expect("it is read");
+            for (at, fact) in document.facts {
+                mesh.note(&Arc::new(Event {
+                    at,
+                    origin: Arc::new(Origin::new(name, "all.yaml")),
+                    seq: 0,
+                    number: 0,
+                    level: Level::Info,
+                    text: "".into(),
+                    signature: Some(DOCUMENT),
+                    fact,
+                }));
+            }
+        }
+        mesh
+    }
+
+    fn from_east(mesh: &Mesh, address: &str, port: u16, of: &str) -> Class {
+        let east = mesh.cluster("east").expect("east is known");
+        mesh.classify(Caller::of(east), address, port, of, "shop")
+    }
+
+    #[test]
+    fn the_address_of_a_gateway_is_the_way_into_another_network() {
+        let mesh = mesh("net-1", "net-2");
+        let gateway = Class::GatewayAddress { cluster: "west".into(), network: "net-2".into() };
+        assert_eq!(from_east(&mesh, "192.0.2.2", 15443, "west"), gateway);
+        assert_eq!(from_east(&mesh, "192.0.2.2", 15443, ""), gateway, "the address alone tells");
+    }
+
+    #[test]
+    fn a_pod_elsewhere_is_dialled_directly_on_a_shared_network_only() {
+        let shared = Class::PodSharedNetwork { cluster: "west".into() };
+        assert_eq!(from_east(&mesh("net-1", "net-1"), "10.2.0.9", 5000, "west"), shared);
+        let apart = Class::PodWhereGatewayShould { cluster: "west".into(), network: "net-2".into() };
+        assert_eq!(from_east(&mesh("net-1", "net-2"), "10.2.0.9", 5000, "west"), apart);
+        assert_eq!(from_east(&mesh("net-1", "net-2"), "10.1.0.9", 5000, "east"), Class::Local);
+    }
+
+    #[test]
+    fn an_address_of_nobody_is_stale_made_up_or_not_known() {
+        let mesh = mesh("net-1", "net-2");
+        assert_eq!(from_east(&mesh, "10.2.0.77", 5000, "west"), Class::Stale { cluster: "west".into() });
+        assert_eq!(from_east(&mesh, "240.240.0.3", 5000, "west"), Class::AutoAllocated);
+        assert_eq!(from_east(&mesh, "10.9.0.9", 5000, ""), Class::Unknown);
+        // Of a cluster whose pods were not saved nobody can tell.
+        assert_eq!(from_east(&mesh, "10.9.0.9", 5000, "north"), Class::Unknown);
+    }
+}
