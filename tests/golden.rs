@@ -2,7 +2,7 @@
 //!
 //! `UPDATE_EXPECT=1 cargo test --test main golden` writes the files; then the diff wants a reader.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{self, AssertUnwindSafe};
 
@@ -271,10 +271,14 @@ fn named(sample: &Sample) -> (Vec<(String, String)>, Vec<String>) {
         let slugs = summary[key].as_array().expect("a list").iter();
         slugs.map(|slug| slug.as_str().expect("a slug").to_string()).collect()
     };
+    // What is said of a finding last stands.
+    let findings = records.iter().filter(|record| record["type"] == "finding");
+    let last: BTreeMap<&str, &Value> = findings.filter_map(|record| Some((record["id"].as_str()?, record))).collect();
     let confidence = |slug: &String| {
-        let mut found = records.iter().filter(|record| record["type"] == "finding" && record["cause"] == **slug);
-        let word = found.next().and_then(|record| record["confidence"].as_str()).unwrap_or_default();
-        (slug.clone(), word.to_string())
+        let of_slug = last.values().filter(|record| record["cause"] == **slug);
+        let words = of_slug.filter_map(|record| record["confidence"].as_str());
+        let word = words.max_by_key(|word| ["possible", "likely", "certain"].iter().position(|known| known == word));
+        (slug.clone(), word.unwrap_or_default().to_string())
     };
     (list("causes").iter().map(confidence).collect(), list("notes"))
 }

@@ -106,9 +106,11 @@ pub fn place(path: &str, above: &str) -> Place {
 /// `.../cluster/<file>`, below a folder that `bug-report.log`, or its name, shows to be a report.
 fn bug_report(folders: &[&str], above: &str) -> Option<Place> {
     let names_report = |name: &str| name.contains("bug-report") || name.contains("bugreport");
-    let named = folders.iter().position(|part| names_report(part));
-    let root = match named {
-        Some(at) => at + folders[at..].iter().take_while(|part| names_report(part)).count(),
+    // The innermost: a folder of reports may be called like one of them.
+    let last = folders.iter().rposition(|part| names_report(part));
+    let named = last.map(|at| at - folders[..at].iter().rev().take_while(|part| names_report(part)).count());
+    let root = match last {
+        Some(at) => at + 1,
         None if names_report(above) => 0,
         None => {
             // A report whose root folder got another name (`--dir`): its inside is recognisable.
@@ -587,6 +589,14 @@ mod tests {
         assert_eq!(settled(&files), ["kind-east", "kind-east"]);
         files[1].given = Some("mine".into());
         assert_eq!(settled(&files)[1], "mine");
+    }
+
+    #[test]
+    fn reports_in_a_folder_that_is_called_like_one_are_each_a_cluster() {
+        let of = |report: &str, id: &str| {
+            hints(&format!("our-bug-reports/input/{report}/bug-report/istio/istio-system/istiod-1/x"), "work", Some(id))
+        };
+        assert_eq!(settled(&[of("bug-report-a", "alpha"), of("bug-report-b", "beta")]), ["alpha", "beta"]);
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, RefusedWhy, Remote, RemoteWhat};
 
 use super::remote_api::secret_of;
-use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -33,7 +32,6 @@ pub static CAUSE: Cause = Cause {
     hits: &["secret-key-is-not-the-cluster-id", "two-secrets-one-id"],
     near_misses: &["proxies-before-their-secret", "remote-token-revoked"],
     rules: &[
-        Rule::Mesh(tables::own_name_again),
         Rule::after(Kind::ClientRefused, 10, unknown_cluster),
         Rule::on(Kind::Remote, by_registry),
         Rule::Mesh(overwrites_local),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use meshwhy_parsers::errors::{Fault, What};
 use meshwhy_parsers::event::{Event, Fact, Kind, RefusedWhy, Remote, RemoteWhat};
-use meshwhy_parsers::state::State;
 
 use crate::engine::cause::{Confidence, Verdict};
 use crate::engine::view::View;
@@ -105,6 +104,13 @@ fn synced_before(view: &View<'_>, trigger: &Arc<Event>, remote: &str) -> bool {
     })
 }
 
+/// Whether the log shows the cluster being taken up and not read to the end.
+pub fn is_first_read(view: &View<'_>, trigger: &Event, remote: &str) -> bool {
+    let said = || view.remote(&trigger.origin.cluster, remote).map(|(_, said)| &said.what);
+    said().any(|what| matches!(what, RemoteWhat::Added | RemoteWhat::Updated | RemoteWhat::Rejected(_)))
+        && !said().any(|what| *what == RemoteWhat::Synced)
+}
+
 /// How often a failing list is said within seconds, since each of a dozen types is asked again and again.
 const OUTAGE_LINES_MIN: u64 = 3;
 
@@ -133,11 +139,16 @@ pub fn told(mut verdict: Verdict, view: &View<'_>, trigger: &Arc<Event>, asked: 
     if !Arc::ptr_eq(asked.line, trigger) {
         verdict = verdict.because(trigger, "so it serves without that cluster");
     }
-    let lies = view.states().find(|(_, state)| {
-        matches!(state, State::RemoteCluster { name, status, .. } if **name == *asked.remote && &**status == "synced")
-    });
-    if let Some((row, _)) = lies {
-        verdict = verdict.because(row, "the status still says synced: it never changes after the first sync");
+    let rows = view.mesh().clusters().flat_map(|cluster| cluster.istiods()).flat_map(|istiod| istiod.clusters());
+    let lies = rows
+        .into_iter()
+        .find(|(_, row)| *row.id == *asked.remote && !row.secret.is_empty() && &*row.status == "synced");
+    // Where the log shows that it was not synced yet, it has been since.
+    let was_read = synced_before(view, asked.line, asked.remote) || !is_first_read(view, trigger, asked.remote);
+    if let Some((event, row)) = lies.filter(|_| was_read) {
+        let quote = format!("cluster {} of secret {}: {}", row.id, row.secret, row.status);
+        verdict =
+            verdict.because_said(event, &quote, "the status still says synced: it never changes after the first sync");
     } else if synced_before(view, asked.line, asked.remote) {
         verdict = verdict.says("{local} can no longer read {remote} and serves its last known endpoints: {reason}");
     }

@@ -7,7 +7,6 @@ use meshwhy_parsers::event::{Event, Kind};
 
 use super::remote_api::{asked, told};
 use super::remote_cluster_dark::unreachable_perhaps;
-use super::tables;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -45,7 +44,6 @@ pub static CAUSE: Cause = Cause {
         "state-joined-secret-with-address",
     ],
     rules: &[
-        Rule::Mesh(tables::remote_timeout),
         Rule::on(Kind::Remote, judge),
         Rule::on(Kind::Remote, unreachable_perhaps),
         Rule::on(Kind::ClientRefused, judge),

@@ -46,7 +46,6 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::Config, not_created),
         Rule::on(Kind::ClientRefused, client_of_unknown_cluster),
         Rule::Mesh(secret_never_processed),
-        Rule::Mesh(secret_misplaced),
         Rule::Mesh(listed_without),
     ],
 };
@@ -58,7 +57,11 @@ const PREFIX: &str = "istio-remote-secret-";
 const LABEL: &str = "istio/multiCluster";
 
 fn of(verdict: Verdict, remote: &str, why: &str) -> Verdict {
-    verdict.slot("remote", if remote.is_empty() { "<remote>" } else { remote }).slot("why", why).token(remote)
+    let verdict = verdict.slot("why", why);
+    match remote {
+        "" => verdict.slot("remote", "<remote>"),
+        named => verdict.slot("remote", named).token(named),
+    }
 }
 
 /// Clusters and secrets that any istiod of this input has taken up.
@@ -205,36 +208,6 @@ fn alone<'w>(view: &View<'w>) -> Option<&'w Arc<Event>> {
     rows.iter().find(|(_, secret, istiod)| secret.is_empty() && !lists_another(istiod)).map(|(event, _, _)| *event)
 }
 
-/// A table of secrets shows one where istiod does not look, or without its label.
-fn secret_misplaced(view: &View<'_>) -> Vec<Verdict> {
-    let taken = taken_up(view);
-    let mut verdicts = Vec::new();
-    for (event, state) in view.states() {
-        let State::Secret { namespace, name, labels } = state else { continue };
-        let Some(remote) = name.strip_prefix(PREFIX) else { continue };
-        let has_label = label(labels, LABEL) == Some("true");
-        let in_place = namespace.is_empty()
-            || namespace.contains("istio")
-            || taken.secrets.iter().any(|secret| secret.starts_with(&format!("{namespace}/")));
-        if taken.has(remote) {
-            continue;
-        }
-        let why = match (in_place, has_label) {
-            (false, _) => format!("its Secret lies in namespace {namespace}, where istiod does not look"),
-            (true, false) if !labels.is_empty() => format!("its Secret has no label {LABEL}=true"),
-            _ => continue,
-        };
-        let mut verdict = of(Verdict::likely(remote), remote, &why).because(event, "the Secret as it stands");
-        if let Some(alone) = alone(view) {
-            verdict = of(Verdict::certain(remote), remote, &why)
-                .because(event, "the Secret as it stands")
-                .because(alone, "istiod lists only its own cluster");
-        }
-        verdicts.push(verdict);
-    }
-    verdicts
-}
-
 /// A list of remote secrets is empty, or one istiod of several lists only itself.
 fn listed_without(view: &View<'_>) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
@@ -261,32 +234,5 @@ fn listed_without(view: &View<'_>) -> Vec<Verdict> {
             verdicts.push(verdict);
         }
     }
-    if let Some(verdict) = one_way(view) {
-        verdicts.push(verdict);
-    }
     verdicts
-}
-
-/// Two istiods were asked: one knows the other's cluster, the other only its own.
-fn one_way(view: &View<'_>) -> Option<Verdict> {
-    let alone = alone(view)?;
-    let Fact::State(state) = &alone.fact else { return None };
-    let State::RemoteCluster { name: local, istiod, .. } = &**state else { return None };
-    let (knower, other) = view.states().find_map(|(event, state)| match state {
-        State::RemoteCluster { name, secret, istiod: by, .. }
-            if by != istiod && !secret.is_empty() && name == local =>
-        {
-            Some((event, by))
-        }
-        _ => None,
-    })?;
-    let remote = view.states().find_map(|(_, state)| match state {
-        State::RemoteCluster { name, secret, istiod, .. } if istiod == other && secret.is_empty() => Some(&**name),
-        _ => None,
-    })?;
-    Some(
-        of(Verdict::likely(remote), remote, "only the other direction is set up")
-            .because(alone, "this istiod lists only its own cluster")
-            .because(knower, "while the other one knows it"),
-    )
 }

@@ -217,27 +217,6 @@ pub(super) fn probe_cut(view: &View<'_>) -> Vec<Verdict> {
     ]
 }
 
-/// `istioctl remote-clusters` lists a cluster that never synced, and no log says why.
-pub(super) fn remote_timeout(view: &View<'_>) -> Vec<Verdict> {
-    let row = view.states().find_map(|(event, state)| match state {
-        State::RemoteCluster { name, status, istiod, .. } if &**status == "timeout" => Some((event, name, istiod)),
-        _ => None,
-    });
-    let Some((event, remote, istiod)) = row.filter(|_| view.events(Kind::Remote).next().is_none()) else {
-        return Vec::new();
-    };
-    vec![
-        Verdict::possible(&format!("{} -> {remote}", event.origin.cluster))
-            .slot("local", &event.origin.cluster)
-            .slot("remote", remote)
-            .slot("address", "the address of its remote secret")
-            .slot("reason", "the first sync timed out")
-            .token(remote)
-            .because(event, "istiod gave up waiting for the cluster")
-            .settle_by(format!("kubectl -n istio-system logs {istiod} | grep 'watch error in cluster {remote}'")),
-    ]
-}
-
 /// A check of `istioctl multicluster check` that failed, by the name in front of its colon.
 pub(super) fn failed_check(view: &View<'_>, name: &str) -> Vec<Verdict> {
     let failed = view.states().find_map(|(event, state)| match state {
@@ -300,31 +279,4 @@ pub(super) fn hbone_dropped(view: &View<'_>) -> Vec<Verdict> {
             .because(event, "the network plugin dropped a packet to 15008 by policy")
     });
     verdict.into_iter().collect()
-}
-
-/// One table names one cluster ID twice: once as istiod's own, once by a remote secret.
-pub(super) fn own_name_again(view: &View<'_>) -> Vec<Verdict> {
-    let rows: Vec<_> = view
-        .states()
-        .filter_map(|(event, state)| match state {
-            State::RemoteCluster { name, secret, istiod, .. } => Some((event, name, secret, istiod)),
-            _ => None,
-        })
-        .collect();
-    let twice = rows.iter().find_map(|(event, name, secret, istiod)| {
-        let own = rows.iter().find(|(_, other, empty, by)| empty.is_empty() && other == name && by == istiod)?;
-        (!secret.is_empty()).then_some((*event, own.0, *name, *secret))
-    });
-    let Some((event, own, name, secret)) = twice else { return Vec::new() };
-    vec![
-        Verdict::certain(name)
-            .says("the remote secret {secret} carries the cluster ID {cluster}, which is istiod's own")
-            .slot("secret", secret)
-            .slot("cluster", name)
-            .slot("remote", name)
-            .slot("reason", "a remote secret carries istiod's own cluster ID")
-            .token(name)
-            .because(event, "the remote secret names this cluster")
-            .because(own, "which is the local one"),
-    ]
 }

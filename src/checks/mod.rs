@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod cluster_ids;
 pub mod environment;
 pub mod gateways;
 pub mod hbone;
@@ -11,7 +12,9 @@ pub mod modes;
 pub mod networks;
 pub mod peers;
 pub mod pods;
+pub mod remote_clusters;
 pub mod remote_control_plane;
+pub mod remote_secrets;
 pub mod replicas;
 pub mod services;
 pub mod stale;
@@ -35,6 +38,9 @@ pub static ALL: &[&Check] = &[
     &licence::CHECK,
     &pods::CHECK,
     &versions::CHECK,
+    &cluster_ids::CHECK,
+    &remote_secrets::CHECK,
+    &remote_clusters::CHECK,
     &replicas::CHECK,
     &remote_control_plane::CHECK,
     &webhooks::CHECK,

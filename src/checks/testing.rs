@@ -84,11 +84,18 @@ pub fn run(check: &Check, files: &[Saved<'_>]) -> Vec<Item> {
 
 /// The same as one line an item: `fail west Secret istio-system/x: reason [slug: subject]`.
 pub fn told(check: &Check, files: &[Saved<'_>]) -> Vec<String> {
-    let tell = |item: Item| {
-        let cause = item.cause.map(|(slug, verdict)| format!(" [{slug}: {}]", verdict.subject)).unwrap_or_default();
-        format!("{} {} {}: {}{cause}", item.outcome.word(), item.cluster, item.object, item.reason)
-    };
-    run(check, files).into_iter().map(tell).collect()
+    run(check, files).into_iter().map(as_told).collect()
+}
+
+/// The same where a person asks how the state is, and not why lines tell of failures.
+pub fn asked(check: &Check, files: &[Saved<'_>]) -> Vec<String> {
+    let world = world(files);
+    (check.run)(&View::new(&world, true).asking_state(true)).into_iter().map(as_told).collect()
+}
+
+fn as_told(item: Item) -> String {
+    let cause = item.cause.map(|(slug, verdict)| format!(" [{slug}: {}]", verdict.subject)).unwrap_or_default();
+    format!("{} {} {}: {}{cause}", item.outcome.word(), item.cluster, item.object, item.reason)
 }
 
 /// The slugs of what fails.

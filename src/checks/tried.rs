@@ -344,6 +344,7 @@ fn roots(view: &View<'_>) -> Vec<Item> {
 mod tests {
     use super::CHECK;
     use crate::checks::testing::{run, told};
+    use crate::engine::check::Speaks;
 
     /// A cluster with the sample service, as its objects are saved: its version, its pod network, a sidecar or none.
     fn cluster(version: &str, net: u8, sidecar: &str) -> String {
@@ -381,7 +382,7 @@ mod tests {
         ];
         let items = run(&CHECK, &files);
         let weights = items.iter().flat_map(|item| &item.weighs).filter(|weight| weight.slug == slug);
-        weights.map(|weight| if weight.is_for { '+' } else { '-' }).collect()
+        weights.map(|weight| if weight.speaks == Speaks::For { '+' } else { '-' }).collect()
     }
 
     #[test]

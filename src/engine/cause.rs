@@ -244,6 +244,14 @@ impl Verdict {
         }
     }
 
+    /// Adds what a document says, in words of its own; of a line, such as a row of a table, the whole line.
+    pub fn because_said(self, event: &Arc<Event>, quote: &str, shows: &str) -> Verdict {
+        match event.is_document() {
+            true => self.because_quote(event, quote, shows),
+            false => self.because(event, shows),
+        }
+    }
+
     /// Adds an event that speaks against it, and why.
     pub fn against(mut self, event: &Arc<Event>, shows: &str) -> Verdict {
         self.against.push(Evidence::event(event, shows));

@@ -47,10 +47,23 @@ pub struct Item {
 pub struct Weight {
     /// The cause.
     pub slug: &'static str,
-    /// Whether it speaks for it.
-    pub is_for: bool,
+    /// How it weighs.
+    pub speaks: Speaks,
+    /// The name of the one thing it is about, as findings carry it as a token; empty where it is about all of its clusters.
+    pub token: String,
     /// What shows it.
     pub evidence: Evidence,
+}
+
+/// How an item weighs on a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Speaks {
+    /// It makes it surer.
+    For,
+    /// It makes it less sure.
+    Against,
+    /// It came about after what lines tell, and shows that it is over.
+    Over,
 }
 
 /// How something stands.
@@ -98,14 +111,27 @@ impl Item {
     }
 
     /// It speaks against a cause: what lines suggest of it in this cluster is less likely, and says why.
-    pub fn refuting(mut self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
-        self.weighs.push(Weight { slug, is_for: false, evidence: Evidence::quote(event, quote, shows) });
-        self
+    pub fn refuting(self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        self.weighing(slug, Speaks::Against, "", Evidence::quote(event, quote, shows))
+    }
+
+    /// The same of one thing in this cluster, by the name that findings about it carry as a token: a remote cluster.
+    pub fn refuting_of(self, token: &str, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        self.weighing(slug, Speaks::Against, token, Evidence::quote(event, quote, shows))
+    }
+
+    /// It shows that what lines told of one thing is over: as state that came about after them does.
+    pub fn disproving(self, token: &str, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        self.weighing(slug, Speaks::Over, token, Evidence::quote(event, quote, shows))
     }
 
     /// It speaks for a cause: what lines or state show of it in these clusters is surer, and says why.
-    pub fn confirming(mut self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
-        self.weighs.push(Weight { slug, is_for: true, evidence: Evidence::quote(event, quote, shows) });
+    pub fn confirming(self, slug: &'static str, event: &Arc<Event>, quote: &str, shows: &str) -> Item {
+        self.weighing(slug, Speaks::For, "", Evidence::quote(event, quote, shows))
+    }
+
+    fn weighing(mut self, slug: &'static str, speaks: Speaks, token: &str, evidence: Evidence) -> Item {
+        self.weighs.push(Weight { slug, speaks, token: token.to_string(), evidence });
         self
     }
 
@@ -147,7 +173,9 @@ impl Item {
             0 | 1 => self.clusters().any(|name| names.contains(name)),
             _ => self.clusters().all(|name| names.contains(name)),
         };
-        self.weighs.iter().filter(move |weight| concerns && weight.slug == slug)
+        self.weighs.iter().filter(move |weight| {
+            concerns && weight.slug == slug && (weight.token.is_empty() || names.contains(weight.token.as_str()))
+        })
     }
 
     /// The clusters it is about.

@@ -21,7 +21,7 @@ use meshwhy_parsers::time::Time;
 
 use case::{Case, Cases};
 use cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
-use check::{Check, Checked, Item, Outcome, Weight};
+use check::{Check, Checked, Item, Outcome, Speaks, Weight};
 use finding::{EVIDENCE_MAX, Evidence, Finding, Stage};
 use order::Order;
 use view::View;
@@ -704,15 +704,19 @@ fn weigh_items<'i>(items: impl Iterator<Item = &'i Item>, cause: &Cause, verdict
     let clusters: BTreeSet<&String> = verdict.clusters.iter().collect();
     let (clusters, names) = (clusters.len(), names().collect::<BTreeSet<&str>>());
     let weights: Vec<&Weight> = items.flat_map(|item| item.weighs_on(cause.slug, &names, clusters)).collect();
-    let confirmed = weights.iter().find(|weight| weight.is_for).map(|weight| weight.evidence.clone());
-    let refuted = weights.iter().find(|weight| !weight.is_for).map(|weight| weight.evidence.clone());
+    let confirmed = weights.iter().find(|weight| weight.speaks == Speaks::For).map(|weight| weight.evidence.clone());
+    // The first of the strongest.
+    let against = weights.iter().rev().filter(|weight| weight.speaks != Speaks::For).max_by_key(|weight| weight.speaks);
     if let Some(evidence) = confirmed {
         verdict.confidence = verdict.confidence.raised();
         verdict.because.push(evidence);
     }
-    if let Some(evidence) = refuted {
-        verdict.confidence = verdict.confidence.lowered();
-        verdict.against.push(evidence);
+    if let Some(weight) = against {
+        verdict.confidence = match weight.speaks {
+            Speaks::Over => Confidence::Possible,
+            Speaks::For | Speaks::Against => verdict.confidence.lowered(),
+        };
+        verdict.against.push(weight.evidence.clone());
     }
 }
 

@@ -32,6 +32,11 @@ impl<'w> View<'w> {
         self
     }
 
+    /// Whether a person asks how the state is, and not why lines tell of failures: then no line has a finding of its own.
+    pub fn asks_state(&self) -> bool {
+        self.asks_state
+    }
+
     /// Whether the whole input has been read, so that silence in it is known to be silence.
     pub fn ended(&self) -> bool {
         self.ended

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{From, To};
-use crate::engine::check::{Checked, Item, Outcome};
+use crate::engine::check::{Checked, Item, Outcome, Speaks};
 use crate::engine::mesh::{Cluster, Doc, Endpoint, Mesh, Proxy, What};
 use crate::engine::view::View;
 
@@ -147,7 +147,9 @@ impl<'v> Call<'v> {
     /// What passed a check and speaks against a cause in the caller's cluster.
     pub(super) fn refuting(&self, slug: &str) -> Option<&'v Item> {
         let mut items = self.checked.iter().flat_map(|checked| &checked.items);
-        items.find(|item| item.weighs.iter().any(|of| of.slug == slug && !of.is_for) && names(item, self.near))
+        items.find(|item| {
+            item.weighs.iter().any(|of| of.slug == slug && of.speaks != Speaks::For) && names(item, self.near)
+        })
     }
 
     /// What a check said of these clusters.

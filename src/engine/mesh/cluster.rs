@@ -453,19 +453,45 @@ impl Cluster {
     }
 
     fn find_system_namespace(&self) -> &str {
-        let of_deployment = self.istiod_deployments().map(|(object, _)| &*object.namespace).next();
-        of_deployment
-            .or_else(|| self.istiod_pods().map(|(object, _)| &*object.namespace).next())
-            .filter(|namespace| !namespace.is_empty())
-            .unwrap_or("istio-system")
+        let namespaces = self.istiod_namespaces();
+        let own = namespaces.iter().find(|namespace| !self.is_for_another(namespace));
+        own.or(namespaces.first()).copied().unwrap_or("istio-system")
+    }
+
+    /// The namespaces in which istiods run, those of Deployments first; empty where none is known.
+    pub fn istiod_namespaces(&self) -> Vec<&str> {
+        let of_deployments = self.istiod_deployments().map(|(object, _)| &*object.namespace);
+        let mut found = Vec::new();
+        for namespace in of_deployments.chain(self.istiod_pods().map(|(object, _)| &*object.namespace)) {
+            if !namespace.is_empty() && !found.contains(&namespace) {
+                found.push(namespace);
+            }
+        }
+        found
+    }
+
+    /// Whether the istiod of a namespace is the control plane of another cluster, which it reads by a kubeconfig and whose
+    /// ID it carries (`istio/istio: pilot/pkg/bootstrap/server.go`, Secret `istio-kubeconfig`).
+    pub fn is_for_another(&self, namespace: &str) -> bool {
+        const WATCHER: &str = "LOCAL_CLUSTER_SECRET_WATCHER";
+        self.object("Secret", namespace, "istio-kubeconfig").is_some()
+            || self
+                .istiod_containers()
+                .any(|(object, containers)| *object.namespace == *namespace && env(containers, WATCHER) == Some("true"))
+    }
+
+    fn istiod_containers(&self) -> impl Iterator<Item = (&Doc<Object>, &[Container])> {
+        let of_deployments =
+            self.istiod_deployments().map(|(object, workload)| (object, workload.containers.as_slice()));
+        of_deployments.chain(self.istiod_pods().map(|(object, pod)| (object, pod.containers.as_slice())))
     }
 
     /// An environment variable of istiod, with the object that sets it: the Deployment, else a pod.
     pub fn istiod_env(&self, key: &str) -> Option<(&Doc<Object>, &str)> {
-        let of_deployments =
-            self.istiod_deployments().map(|(object, workload)| (object, workload.containers.as_slice()));
-        let of_pods = self.istiod_pods().map(|(object, pod)| (object, pod.containers.as_slice()));
-        of_deployments.chain(of_pods).find_map(|(object, containers)| env(containers, key).map(|value| (object, value)))
+        let system = self.system_namespace();
+        let own =
+            self.istiod_containers().filter(|(object, _)| object.namespace.is_empty() || *object.namespace == *system);
+        own.filter_map(|(object, containers)| env(containers, key).map(|value| (object, value))).next()
     }
 
     /// Whether istiod's environment is known at all, so that a variable that is not set is not set.
@@ -480,12 +506,15 @@ impl Cluster {
     }
 
     fn find_id(&self) -> Option<&str> {
-        if let Some((_, id)) = self.istiod_env("CLUSTER_ID") {
-            return Some(id);
-        }
-        let of_clusterz = self.istiods().flat_map(Istiod::clusters).find(|(_, row)| row.secret.is_empty());
-        if let Some((_, row)) = of_clusterz.filter(|(_, row)| !row.id.is_empty()) {
-            return Some(&row.id);
+        // The only istiod here may be another cluster's, whose ID it tells.
+        if !self.is_for_another(self.system_namespace()) {
+            if let Some((_, id)) = self.istiod_env("CLUSTER_ID") {
+                return Some(id);
+            }
+            let of_clusterz = self.istiods().flat_map(Istiod::clusters).find(|(_, row)| row.secret.is_empty());
+            if let Some((_, row)) = of_clusterz.filter(|(_, row)| !row.id.is_empty()) {
+                return Some(&row.id);
+            }
         }
         let of_proxies = self.proxies().filter_map(|proxy| proxy.node()).map(|(_, node)| &*node.cluster);
         let of_ztunnels = self.ztunnels().map(|(_, dump)| &*dump.cluster);
