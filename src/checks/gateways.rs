@@ -29,6 +29,10 @@ const GATEWAY_PORT: &str = "networking.istio.io/gatewayPort";
 const NODE_SELECTOR: &str = "traffic.istio.io/nodeSelector";
 /// API group of Istio's own Gateway.
 const ISTIO: &str = "networking.istio.io";
+/// API group of the Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// Label of what was made for a Gateway of the Gateway API: its name.
+const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 fn run(view: &View<'_>) -> Vec<Item> {
     let mut items = Vec::new();
@@ -115,6 +119,14 @@ fn absent(view: &View<'_>, cluster: &Cluster) -> Option<Item> {
             format!("{differs}; the Services of all namespaces are not shown"),
             how,
         ));
+    }
+    // Of ambient meshes and of linked control planes the gateway is a Gateway, and its Service a consequence.
+    let is_of_gateways = cluster.is_ambient()
+        || cluster.is_peered()
+        || cluster.services().any(|(service, _)| service.label(GATEWAY_NAME).is_some());
+    if is_of_gateways && !cluster.knows_all_of("Gateway", GATEWAY_API, "") {
+        let how = format!("kubectl --context {} get gateways.{GATEWAY_API} -A -o yaml", cluster.name);
+        return Some(Item::unknown(&cluster.name, object, format!("{differs}; its Gateways are not shown"), how));
     }
     let Some(service) = called_from(cluster, other) else {
         let remedy = format!(
@@ -383,9 +395,7 @@ impl<'a> Asked<'a, '_> {
         let object = self.object();
         let is_its = |pod: &Object| match (self.service(), &pod.labels) {
             (Some(service), Some(labels)) if !service.selector.is_empty() => is_subset(&service.selector, labels),
-            (None, Some(labels)) => {
-                labels.get("gateway.networking.k8s.io/gateway-name").is_some_and(|name| *name == object.name)
-            }
+            (None, Some(labels)) => labels.get(GATEWAY_NAME).is_some_and(|name| *name == object.name),
             _ => pod.name.strip_prefix(&*object.name).is_some_and(|rest| rest.starts_with('-')),
         };
         let in_namespace =
