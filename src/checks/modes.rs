@@ -116,4 +116,19 @@ mod tests {
         assert_eq!(with(&cluster("net-2", "logger", 15443)), [""; 0]);
         assert_eq!(with(&cluster("net-1", "logger", 15008)), [""; 0], "on one network no gateway is needed");
     }
+
+    #[test]
+    fn ambient_is_seen_in_a_table_of_pods() {
+        let table = |row: &str| {
+            format!(
+                "$ kubectl get pods -A\nNAMESPACE      NAME            READY   STATUS    RESTARTS   AGE\nistio-system   {row}\n"
+            )
+        };
+        let (near, far) = (cluster("net-1", "logger", 15008), cluster("net-2", "logger", 15443));
+        let with = |row: &str| {
+            failed(&CHECK, &[("east", "a.yaml", &near), ("east", "pods.txt", &table(row)), ("west", "a.yaml", &far)])
+        };
+        assert_eq!(with("ztunnel-bzq65   1/1     Running   0          5d"), ["dataplane-mode-mismatch"]);
+        assert_eq!(with("my-ztunnel-ui   1/1     Running   0          5d"), [""; 0]);
+    }
 }

@@ -607,8 +607,16 @@ impl Cluster {
     fn find_ambient(&self) -> bool {
         self.ztunnels().next().is_some()
             || self.workloads().any(|(object, _)| &*object.kind == "DaemonSet" && object.name.starts_with("ztunnel"))
-            || self.pods().any(|(object, _)| object.label("app") == Some("ztunnel"))
+            || self.pods().any(|(object, _)| is_ztunnel(object))
             || self.istiod_env("PILOT_ENABLE_AMBIENT").is_some_and(|(_, value)| value == "true")
+    }
+}
+
+/// Whether a pod is a ztunnel; a table without labels shows no more than the name that its DaemonSet gives it.
+fn is_ztunnel(object: &Object) -> bool {
+    match &object.labels {
+        Some(_) => object.label("app") == Some("ztunnel"),
+        None => object.name.starts_with("ztunnel-"),
     }
 }
 
