@@ -40,6 +40,34 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
+fn a_healthy_mesh_of_which_only_a_part_was_saved_blames_nobody() {
+    const PARTS: usize = 6;
+    let is_healthy = |sample: &Sample| {
+        sample.check.as_ref().is_some_and(Vec::is_empty) && sample.possible.is_empty() && sample.hits.is_empty()
+    };
+    let healthy: Vec<Sample> = readable_samples().into_iter().filter(is_healthy).collect();
+    assert!(healthy.len() > 8, "healthy meshes are among the samples");
+    let seed = seed();
+    let blamed = each(&healthy, |sample| {
+        let mut random = Random(seed);
+        let parts = (0..PARTS).filter_map(|_| {
+            let mut files: Vec<String> =
+                sample.files().iter().map(|file| file.to_str().expect("UTF-8 names").to_string()).collect();
+            random.shuffle(&mut files);
+            files.truncate(1 + random.below(files.len()));
+            let mut args = vec!["check", "--output", "ndjson"];
+            args.extend(files.iter().map(String::as_str));
+            let (_, said) = told(sample, &args);
+            let blames = |line: &&str| line.contains(r#""outcome":"fail""#);
+            said.lines().find(blames).map(|line| format!("{} of {files:?}: {line}", sample.name))
+        });
+        parts.collect::<Vec<String>>()
+    });
+    let blamed = blamed.concat();
+    assert!(blamed.is_empty(), "seed {seed}: {}", blamed.join("\n"));
+}
+
+#[test]
 fn the_order_in_which_files_are_named_changes_nothing() {
     let samples = readable_samples();
     let seed = seed();

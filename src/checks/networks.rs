@@ -694,8 +694,13 @@ fn between(view: &View<'_>, one: &Side<'_>, other: &Side<'_>, is_sound: bool) ->
         return Some(item.refuting(network_label_wrong::CAUSE.slug, &source.event, &quote, shows));
     }
     if !silent.is_empty() {
-        // Gateways for a network that has no other side were made for two networks.
-        let strength = if gateways.is_empty() { Verdict::likely } else { Verdict::certain };
+        // Gateways for a network that has no other side were made for two networks; where none is shown, one network may
+        // be meant, and a route be missing.
+        let strength = match (gateways.is_empty(), has_any_gateway) {
+            (false, _) => Verdict::certain,
+            (true, true) => Verdict::likely,
+            (true, false) => Verdict::possible,
+        };
         let mut verdict = begun(strength(&pair))
             .says("{own} and {other} carry {has}, so that pods are dialled at their own addresses, and {addr} does not answer")
             .slot("addr", silent.first().and_then(|seen| seen.token.clone()).unwrap_or_default());

@@ -545,6 +545,18 @@ impl<'w> Asked<'_, 'w, '_> {
         item
     }
 
+    /// Whether the two may be linked as peers, which need no secrets: by Gateways that were not saved, of a build that
+    /// can be linked so, or of one that is not known.
+    fn may_be_peer(&self, other: &Cluster) -> bool {
+        let may_be = |cluster: &Cluster| {
+            let planes = cluster.control_planes();
+            !cluster.knows_all_of("Gateway", "gateway.networking.k8s.io", "")
+                && (planes.is_empty() || planes.iter().any(|plane| plane.is_solo()))
+        };
+        let has_secrets = |cluster: &Cluster| !cluster.remote_secrets().is_empty();
+        !has_secrets(self.local) && !has_secrets(other) && may_be(self.local) && may_be(other)
+    }
+
     /// No secret is there for another cluster.
     fn missing(&self, other: &'w Cluster) -> Option<Item> {
         let id = other.title();
@@ -560,6 +572,11 @@ impl<'w> Asked<'_, 'w, '_> {
         let system = self.local.system_namespace();
         let lists_all = self.local.knows_all("Secret", system);
         let object = format!("remote secret of {id}");
+        if self.may_be_peer(other) {
+            let how = "kubectl get gateways.gateway.networking.k8s.io -A -o yaml";
+            let missing = "whether the clusters are linked by remote secrets or as peers is not shown";
+            return Some(Item::unknown(self.local.title(), object, missing, how));
+        }
         let none_read = self.local.istiods().find_map(none_managed);
         let is_listed = status(self.local, id).is_some();
         let lists = self.local.istiods().any(|istiod| istiod.knows_clusters());
