@@ -12,7 +12,7 @@ use crate::engine::view::View;
 
 /// The check.
 pub static CHECK: Check =
-    Check { id: "cluster-ids", title: "clusters have IDs of their own", before_linking: true, run };
+    Check { id: "cluster-ids", title: "Clusters have IDs of their own", before_linking: true, run };
 
 fn run(view: &View<'_>) -> Vec<Item> {
     let clusters: Vec<&Cluster> = view.mesh().clusters().collect();

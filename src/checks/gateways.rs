@@ -39,7 +39,8 @@ fn run(view: &View<'_>) -> Vec<Item> {
     for cluster in view.mesh().clusters() {
         let gateways: Vec<Gateway<'_>> = cluster.own_gateways().collect();
         if gateways.is_empty() {
-            items.extend(absent(view, cluster).or_else(|| only_pods(view, cluster)));
+            // Pods that are down are sure; that a gateway is not there may only mean that it was not saved.
+            items.extend(only_pods(view, cluster).or_else(|| absent(view, cluster)));
         }
         for gateway in &gateways {
             items.extend(Asked { view, cluster, gateway }.items());
@@ -804,3 +805,6 @@ pub(super) fn shown(condition: &Condition) -> String {
 fn is_subset(selector: &Map, labels: &Map) -> bool {
     selector.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
+
+#[cfg(test)]
+mod tests;

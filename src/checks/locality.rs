@@ -33,7 +33,9 @@ fn in_cluster(mesh: &Mesh, cluster: &Cluster) -> Vec<Item> {
     for proxy in cluster.proxies() {
         let Some((_, node)) = proxy.node().filter(|(_, node)| &*node.kind != "router") else { continue };
         for (host, endpoints) in mesh.held_by_host(cluster, proxy).unwrap_or_default() {
-            if let Some(lean) = lean(mesh, &endpoints, &node.locality) {
+            // Nobody orders calls to the control plane and its gateways by locality.
+            let is_of_system = host.split('.').nth(1) == Some(cluster.system_namespace());
+            if let Some(lean) = lean(mesh, &endpoints, &node.locality).filter(|_| !is_of_system) {
                 seen.entry(host).or_insert(lean);
             }
         }

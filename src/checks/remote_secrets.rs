@@ -19,7 +19,7 @@ use crate::engine::view::View;
 /// The check.
 pub static CHECK: Check = Check {
     id: "remote-secrets",
-    title: "each control plane has a usable remote secret for each other cluster",
+    title: "Each control plane has a usable remote secret for each other cluster",
     before_linking: false,
     run,
 };
@@ -460,6 +460,7 @@ impl<'w> Asked<'_, 'w, '_> {
         };
         let until = expires.zip(now);
         if let Some((end, now)) = until.filter(|(end, now)| end <= now) {
+            let (end, now) = (end.to_second(), now.to_second());
             let reason = format!("its credential ended at {end}");
             let quote = match config.auth {
                 KubeAuth::Certificate(_) => format!("client-certificate-data: not after {end}"),
@@ -1122,8 +1123,7 @@ items:
         };
         let said = with(&[of_a_day()], &[("east", "pod.yaml", &pod("2026-03-03T08:00:00Z"))]);
         assert!(
-            said[0]
-                .ends_with("its credential ended at 2026-03-02T08:00:00.000Z [remote-api-unauthorized: east -> west]"),
+            said[0].ends_with("its credential ended at 2026-03-02T08:00:00Z [remote-api-unauthorized: east -> west]"),
             "{said:?}"
         );
         let before = with(&[of_a_day()], &[("east", "pod.yaml", &pod("2026-03-01T12:00:00Z"))]);

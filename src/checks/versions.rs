@@ -104,7 +104,11 @@ impl<'m> Asked<'_, 'm> {
             let pass = |reason: String| Item::pass(&self.cluster.name, "versions", reason);
             items.push(match self.parts.len() {
                 0 => pass(format!("istiod {}", plane.version)),
-                count => pass(format!("istiod {}; {count} proxies and agents fit it", plane.version)).refuting(
+                count => pass(match count {
+                    1 => format!("istiod {}; 1 proxy or agent fits it", plane.version),
+                    _ => format!("istiod {}; {count} proxies and agents fit it", plane.version),
+                })
+                .refuting(
                     CAUSE.slug,
                     plane.event,
                     &plane.quote,
@@ -367,7 +371,7 @@ mod tests {
         assert!(told("istio/proxyv2:1.29.0")[0].starts_with("warn west web-1.shop"), "unsupported, rarely broken");
         assert_eq!(
             told("istio/proxyv2:1.26.0-distroless"),
-            ["pass west versions: istiod 1.28.1; 1 proxies and agents fit it"]
+            ["pass west versions: istiod 1.28.1; 1 proxy or agent fits it"]
         );
         assert_eq!(told("shop/envoy:1.2.0"), ["pass west versions: istiod 1.28.1"], "the tag of another program");
     }
