@@ -613,11 +613,8 @@ fn domains_of(
     if accepts(config, their) && accepts(theirs, ours) {
         return Item::pass(&names, object, format!("{ours} and {their} are aliases of each other"));
     }
-    let reason = format!(
-        "{} is {ours}, {} is {their}, and neither lists both as aliases of each other",
-        one.title(),
-        other.title()
-    );
+    let reason =
+        format!("{} is {ours}, {} is {their}, and neither lists the other's as an alias", one.title(), other.title());
     let reason = if accepts(config, their) || accepts(theirs, ours) {
         format!("{} is {ours}, {} is {their}, and only one lists the other's as an alias", one.title(), other.title())
     } else {
@@ -651,3 +648,6 @@ fn shown(config: &MeshConfig) -> String {
     let aliases: Vec<&str> = config.trust_domain_aliases.iter().map(|alias| &**alias).collect();
     format!("trustDomain: {}, trustDomainAliases: [{}]", domain(config), aliases.join(", "))
 }
+
+#[cfg(test)]
+mod tests;
