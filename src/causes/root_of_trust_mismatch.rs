@@ -26,7 +26,7 @@ pub static CAUSE: Cause = Cause {
                 the other sees an alert or a cut connection.",
     remedy: "Compare the root certificates of {who} and {other}; give all clusters intermediates of one common root (secret cacerts), \
              then restart istiod and the workloads that still hold the old one.",
-    verify: "kubectl -n istio-system get configmap istio-ca-root-cert -o jsonpath='{.data.root-cert\\.pem}' | openssl x509 -noout -fingerprint -sha256",
+    verify: "for c in <contexts>; do kubectl --context $c -n istio-system get configmap istio-ca-root-cert -o jsonpath='{.data.root-cert\\.pem}' | openssl x509 -noout -fingerprint -sha256; done",
     explains: &[
         ("istiod-unreachable", Within::File),
         ("ca-provider-unavailable", Within::File),

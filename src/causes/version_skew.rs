@@ -21,14 +21,17 @@ pub static CAUSE: Cause = Cause {
                 that is newer may have dropped what the old istiod still uses. It happens when the control plane is upgraded and \
                 workloads are not restarted, or when a second revision or a vendor's copy injects another image. The rejection \
                 reads like a mistake in someone's configuration.",
-    remedy: "Bring the parts together: upgrade the control plane where it is the older one, then restart {who}, so that \
-             the control plane's version is injected.",
-    verify: "istioctl proxy-status",
+    remedy: "Bring them to one version: upgrade {older}, then restart {who}, so that the control plane's version is \
+             injected.",
+    verify: "istioctl version",
     explains: &[("xds-rejected", Within::Token)],
     hits: &["proxy-older-than-its-control-plane"],
     near_misses: &["listener-names-a-missing-file"],
     rules: &[Rule::on(Kind::Nack, judge)],
 };
+
+/// What is to be upgraded, where it is not sure which part is the older one.
+pub const OLDER: &str = "the control plane if it is the older one";
 
 /// How many minor versions a proxy may be behind its control plane.
 const BEHIND_MAX: u32 = 2;
@@ -61,6 +64,7 @@ fn judge(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     Some(
         verdict
             .slot("who", who)
+            .slot("older", OLDER)
             .slot("reason", reason)
             .token(who)
             .token(nack.resource.as_deref().unwrap_or("(not named)")),

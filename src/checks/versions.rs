@@ -11,7 +11,7 @@ use meshwhy_parsers::state::State;
 use meshwhy_parsers::state::istiod::Said;
 use meshwhy_parsers::state::object::Container;
 
-use crate::causes::version_skew::CAUSE;
+use crate::causes::version_skew::{CAUSE, OLDER};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
 use crate::engine::mesh::{Cluster, Version};
@@ -153,6 +153,7 @@ impl<'m> Asked<'_, 'm> {
                 return Some(Item::warn(&self.cluster.name, who, says, "Upgrade the control plane first."));
             }
             let verdict = Verdict::likely(who)
+                .slot("older", OLDER)
                 .slot("who", format!("{who}{more}"))
                 .slot("theirs", version)
                 .slot("ours", plane.version)
@@ -184,6 +185,7 @@ impl<'m> Asked<'_, 'm> {
         let verdict = Verdict::likely(&format!("istiod of {title}"))
             .says("istiod of {cluster} runs {theirs} and that of {other} {ours}: {reason}")
             .slot("cluster", title)
+            .slot("older", format!("istiod of {title}"))
             .slot("who", format!("the proxies of {title}"))
             .slot("other", there)
             .slot("theirs", newest.version)
