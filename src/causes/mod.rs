@@ -63,7 +63,7 @@ mod san_mismatch;
 pub mod saved;
 mod sds_secret_missing;
 mod service_differs;
-mod service_not_global;
+pub mod service_not_global;
 mod stale_endpoint;
 mod tables;
 mod third_party_jwt_unsupported;

@@ -7,7 +7,7 @@ use meshwhy_parsers::state::object::{Map, Object, Service};
 use super::shown;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Doc, Mesh};
+use crate::engine::mesh::{Cluster, Doc, GLOBAL, Mesh};
 use crate::engine::view::View;
 
 /// The check.
@@ -28,11 +28,6 @@ pub static CHECK: Check = Check {
         items
     },
 };
-
-/// Label that makes a service of ambient one for all clusters.
-const GLOBAL: &str = "istio.io/global";
-/// The same where control planes are peered.
-const SCOPE: &str = "solo.io/service-scope";
 
 /// A Service of one cluster.
 type Of<'m> = (&'m Cluster, &'m Doc<Object>, &'m Service);
@@ -159,31 +154,6 @@ fn quote(ports: &[(u16, String)]) -> String {
     format!("spec.ports: {}", words.join(", "))
 }
 
-/// Whether a Service is open to other clusters: `None` where its labels or the mesh config are not known.
-pub fn is_global(cluster: &Cluster, object: &Object) -> Option<bool> {
-    if object.label(GLOBAL) == Some("true") || object.label(SCOPE).is_some_and(|scope| scope.starts_with("global")) {
-        return Some(true);
-    }
-    let namespace = cluster.object("Namespace", "", &object.namespace);
-    if namespace.and_then(|of| of.label(SCOPE)).is_some_and(|scope| scope.starts_with("global")) {
-        return Some(true);
-    }
-    let labels = object.labels.as_ref()?;
-    match cluster.mesh_config() {
-        Some((_, config)) => {
-            let scopes: Vec<Option<bool>> =
-                config.global_services.iter().map(|scope| scope.as_ref()?.selects(labels)).collect();
-            // One that cannot be followed may open it or not.
-            match scopes.contains(&Some(true)) {
-                true => Some(true),
-                false => (!scopes.contains(&None)).then_some(false),
-            }
-        }
-        // A service scope in a mesh config that was not saved could still open it.
-        None => (!object.is_row).then_some(false),
-    }
-}
-
 fn matches(wanted: &Map, labels: &Map) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
@@ -194,11 +164,10 @@ fn reach(mesh: &Mesh, namespace: &str, name: &str, all: &[Of<'_>]) -> Vec<Item> 
     let networks: BTreeSet<&str> =
         ambient.iter().filter_map(|(cluster, ..)| cluster.network().and_then(|(_, network)| network)).collect();
     let open: Vec<&&Of<'_>> =
-        ambient.iter().filter(|(cluster, object, _)| is_global(cluster, object) == Some(true)).collect();
+        ambient.iter().filter(|(cluster, object, _)| cluster.is_global(object) == Some(true)).collect();
     let Some(example) = open.first() else { return Vec::new() };
     let mut items = Vec::new();
-    for (cluster, object, _) in ambient.iter().filter(|(cluster, object, _)| is_global(cluster, object) == Some(false))
-    {
+    for (cluster, object, _) in ambient.iter().filter(|(cluster, object, _)| cluster.is_global(object) == Some(false)) {
         let title = object.title();
         let reason = format!("not global, while the one of the same name in {} is", example.0.title());
         // Peered control planes publish each cluster's share by itself, and one network needs no label.
@@ -301,7 +270,7 @@ fn none_global(view: &View<'_>) -> Option<Item> {
     let mut kept: Vec<String> = Vec::new();
     let mut example: Option<(&Of<'_>, &Of<'_>)> = None;
     for ((namespace, name), of) in &all {
-        if of.iter().any(|(cluster, object, _)| cluster.is_ambient() && is_global(cluster, object) != Some(false)) {
+        if of.iter().any(|(cluster, object, _)| cluster.is_ambient() && cluster.is_global(object) != Some(false)) {
             return None;
         }
         let (Some(here), true) = (of.first(), ambient(of)) else { continue };
@@ -415,8 +384,14 @@ fn hidden(mesh: &Mesh, cluster: &Cluster) -> Vec<Item> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use meshwhy_parsers::event::Kind;
+
     use super::CHECK;
-    use crate::checks::testing::{failed, told};
+    use crate::causes::service_not_global;
+    use crate::checks::testing::{failed, told, world};
+    use crate::engine::view::View;
 
     fn service(ports: &str, labels: &str) -> String {
         format!(
@@ -554,5 +529,51 @@ mod tests {
             ]
         );
         assert_eq!(told(&map("true")), [""; 0]);
+    }
+
+    fn cart(network: &str, labels: &str) -> String {
+        format!(
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: istio-system\n    \
+             labels: {{topology.istio.io/network: {network}}}\n- apiVersion: v1\n  kind: Service\n  metadata:\n    name: cart\n    \
+             namespace: shop\n    labels: {{{labels}}}\n  spec:\n    type: ClusterIP\n    clusterIP: 10.96.7.7\n    \
+             clusterIPs: [10.96.7.7]\n    selector: {{app: cart}}\n    ports: [{{name: http, port: 80, protocol: TCP}}]\n"
+        )
+    }
+
+    fn pods(rows: &str) -> String {
+        format!(
+            "NAMESPACE      NAME                     READY   STATUS    RESTARTS   AGE\nistio-system   ztunnel-4tv5z            \
+             1/1     Running   0          5d\n{rows}"
+        )
+    }
+
+    const CALLER: &str = "shop           web-5b7d9c6f4-x2x9z      1/1     Running   0          5d\n";
+    const READY: &str = "shop           cart-7f9d8b6c5-kq2lm     1/1     Running   0          5d\n";
+    const NOT_READY: &str = "shop           cart-7f9d8b6c5-kq2lm     0/1     Running   0          5d\n";
+    const NO_ENDPOINT: &str = "2026-02-06T08:29:09.117240Z\twarn\taccess\tconnection failed\tsrc.addr=10.1.0.4:41822 dst.addr=10.96.7.7:80 direction=\"outbound\" error=\"no healthy upstream: 10.96.7.7:80\"\n";
+
+    fn judged((here, there): (&str, &str), labels: &str, network: &str) -> Option<String> {
+        let files = [
+            ("east", "state.yaml", &*cart("net-1", "app: cart")),
+            ("east", "pods.txt", &pods(here)),
+            ("west", "state.yaml", &cart(network, labels)),
+            ("west", "pods.txt", &pods(there)),
+            ("east", "istio-system/ztunnel-1/istio-proxy.log", NO_ENDPOINT),
+        ];
+        let world = world(&files);
+        let view = View::new(&world, true).asking_state(true);
+        let event = Arc::clone(view.events(Kind::Connection).next().expect("the line is a connection"));
+        service_not_global::connection(&view, &event).map(|verdict| verdict.subject)
+    }
+
+    #[test]
+    fn pods_of_another_network_do_not_count_where_the_service_is_not_global() {
+        let away = (CALLER, READY);
+        assert_eq!(judged(away, "app: cart", "net-2").as_deref(), Some("shop/cart"));
+        assert_eq!(judged(away, "istio.io/global: 'true'", "net-2"), None);
+        assert_eq!(judged(away, "app: cart", "net-1"), None, "on one network no label is needed");
+        assert_eq!(judged((NOT_READY, READY), "app: cart", "net-2"), None, "its own pod is not ready");
+        assert_eq!(judged((CALLER, NOT_READY), "app: cart", "net-2"), None, "nor could the other side serve");
+        assert_eq!(judged(("", READY), "app: cart", "net-2"), None, "its own pods were not saved");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::{From, To};
 use crate::engine::check::{Checked, Item, Outcome, Speaks};
-use crate::engine::mesh::{Cluster, Doc, Endpoint, Mesh, Proxy, What};
+use crate::engine::mesh::{Cluster, Doc, Endpoint, Mesh, Proxy, What, workload_of};
 use crate::engine::view::View;
 
 /// How many names an error suggests.
@@ -196,18 +196,7 @@ pub(super) fn is_about(item: &Item, name: &str) -> bool {
             .is_some_and(|(_, verdict)| verdict.tokens.iter().any(|token| token == name) || words(&verdict.subject))
 }
 
-/// The name of the workload that made a pod: `sleep` of `sleep-5b7d9c6f4-x2x9z`.
-pub(super) fn workload_of(object: &Object) -> &str {
-    let name = &object.name;
-    let of = match object.owner.split_once('/') {
-        Some(("ReplicaSet", owner)) => owner.rsplit_once('-').map_or(owner, |(workload, _)| workload),
-        Some((_, owner)) => owner,
-        None => workload_by(name),
-    };
-    if of.is_empty() { name } else { of }
-}
-
-/// The same by the pod's name alone.
+/// The name of the workload that made a pod, by the pod's name alone.
 fn workload_by(pod: &str) -> &str {
     pod.rsplitn(3, '-').last().unwrap_or(pod)
 }

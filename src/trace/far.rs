@@ -2,14 +2,14 @@
 
 use meshwhy_parsers::state::object::{Body, Object};
 
-use super::call::{Call, Plane, is_about, mentions, names, workload_of};
+use super::call::{Call, Plane, is_about, mentions, names};
 use super::hops::Step;
 use super::reach::{self, Known, is_toward};
 use super::service;
 use crate::checks::modes::{AMBIENT, SIDECAR};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Item, Outcome};
-use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, Gateway};
+use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, Gateway, workload_of};
 
 /// What checks find wrong with a gateway between networks.
 const GATEWAY: [&str; 5] = [

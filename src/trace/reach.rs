@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use meshwhy_parsers::state::object::{Body, Object, Pod};
+use meshwhy_parsers::state::object::{Body, Pod};
 
-use super::call::{Call, OfPod, Plane, is_about, mentions, names, plane_of, workload_of};
+use super::call::{Call, OfPod, Plane, is_about, mentions, names, plane_of};
 use super::far::none_ready;
 use super::hops::Step;
 use super::{lines, service};
 use crate::causes::tunnel;
-use crate::checks::services::{is_global, not_global};
+use crate::checks::services::not_global;
 use crate::engine::cause::Verdict;
 use crate::engine::check::Item;
 use crate::engine::finding;
@@ -138,22 +138,10 @@ fn there(call: &Call<'_>, cluster: &Cluster) -> Option<(usize, usize)> {
     knows.then_some((0, 0))
 }
 
-/// The pods behind the Service in a cluster, as its selector says; rows that show no labels by their names.
+/// The pods behind the Service in a cluster.
 pub(super) fn pods<'v>(call: &Call<'_>, cluster: &'v Cluster) -> Vec<OfPod<'v>> {
-    let Some((_, of)) = service::object(call, cluster) else { return Vec::new() };
-    let name = of.selector.get("app").map_or(&*call.service.name, |app| app);
-    let is_selected = |object: &Object| match &object.labels {
-        _ if *object.namespace != *call.service.namespace => false,
-        Some(labels) => {
-            !of.selector.is_empty() && of.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        }
-        None => {
-            let workload = workload_of(object);
-            workload == name || workload.strip_prefix(name).is_some_and(|rest| rest.starts_with("-v"))
-        }
-    };
-    let is_over = |pod: &Pod| matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed");
-    cluster.pods().filter(|(object, pod)| is_selected(object) && !is_over(pod)).collect()
+    let Some((object, of)) = service::object(call, cluster) else { return Vec::new() };
+    cluster.pods_behind(object, of)
 }
 
 /// Whether the caller's istiod reads a cluster; `None` where it is that cluster's own.
@@ -469,7 +457,7 @@ fn not_offered(call: &Call<'_>, far: &Cluster, arrives: Option<usize>, place: &s
     }
     let (object, _) = service::object(call, far)?;
     // Where the mesh config may open it by more than labels, that nothing of it arrives still says that it does not.
-    let is_sure = match is_global(far, object) {
+    let is_sure = match far.is_global(object) {
         Some(true) => return None,
         Some(false) => true,
         None if arrives == Some(0) => false,

@@ -23,6 +23,11 @@ pub const NETWORK: &str = "topology.istio.io/network";
 /// Label that makes a Secret a remote secret.
 pub const REMOTE_SECRET: &str = "istio/multiCluster";
 
+/// Label that makes a service of ambient one for all clusters.
+pub const GLOBAL: &str = "istio.io/global";
+/// The same where control planes are peered.
+const SCOPE: &str = "solo.io/service-scope";
+
 /// Kind, API group, namespace and name.
 type Key = (Text, Text, Text, Text);
 
@@ -308,6 +313,28 @@ impl Cluster {
             Body::Service(service) => Some((object, &**service)),
             _ => None,
         })
+    }
+
+    /// The pods behind a Service of this cluster, as its selector says; rows that show no labels by their names.
+    pub fn pods_behind<'m>(
+        &'m self,
+        object: &Object,
+        service: &object::Service,
+    ) -> Vec<(&'m Doc<Object>, &'m object::Pod)> {
+        let name = service.selector.get("app").unwrap_or(&object.name);
+        let is_selected = |pod: &Object| match &pod.labels {
+            _ if pod.namespace != object.namespace => false,
+            Some(labels) => {
+                !service.selector.is_empty()
+                    && service.selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            }
+            None => {
+                let workload = workload_of(pod);
+                *workload == **name || workload.strip_prefix(&**name).is_some_and(|rest| rest.starts_with("-v"))
+            }
+        };
+        let is_over = |pod: &object::Pod| matches!(&*pod.phase, "Succeeded" | "Completed" | "Failed");
+        self.pods().filter(|(object, pod)| is_selected(object) && !is_over(pod)).collect()
     }
 
     /// Endpoints of a service, from Endpoints and EndpointSlices alike.
@@ -599,6 +626,29 @@ impl Cluster {
         self.gateways().into_iter().filter(|gateway| gateway.kind == Kind::Remote)
     }
 
+    /// Whether a Service of it is open to other clusters: `None` where its labels or the mesh config are not known.
+    pub fn is_global(&self, service: &Object) -> Option<bool> {
+        let is_wide = |object: &Object| object.label(SCOPE).is_some_and(|scope| scope.starts_with("global"));
+        let of_namespace = || self.object("Namespace", "", &service.namespace).is_some_and(|of| is_wide(of));
+        if service.label(GLOBAL) == Some("true") || is_wide(service) || of_namespace() {
+            return Some(true);
+        }
+        let labels = service.labels.as_ref()?;
+        match self.mesh_config() {
+            Some((_, config)) => {
+                let scopes: Vec<Option<bool>> =
+                    config.global_services.iter().map(|scope| scope.as_ref()?.selects(labels)).collect();
+                // One that cannot be followed may open it or not.
+                match scopes.contains(&Some(true)) {
+                    true => Some(true),
+                    false => (!scopes.contains(&None)).then_some(false),
+                }
+            }
+            // A service scope in a mesh config that was not saved could still open it.
+            None => (!service.is_row).then_some(false),
+        }
+    }
+
     /// Whether ztunnels run in it.
     pub fn is_ambient(&self) -> bool {
         *self.reckoned.is_ambient.get_or_init(|| self.find_ambient())
@@ -610,6 +660,17 @@ impl Cluster {
             || self.pods().any(|(object, _)| is_ztunnel(object))
             || self.istiod_env("PILOT_ENABLE_AMBIENT").is_some_and(|(_, value)| value == "true")
     }
+}
+
+/// The name of the workload that made a pod: `sleep` of `sleep-5b7d9c6f4-x2x9z`.
+pub fn workload_of(pod: &Object) -> &str {
+    let name = &pod.name;
+    let of = match pod.owner.split_once('/') {
+        Some(("ReplicaSet", owner)) => owner.rsplit_once('-').map_or(owner, |(workload, _)| workload),
+        Some((_, owner)) => owner,
+        None => name.rsplitn(3, '-').last().unwrap_or(name),
+    };
+    if of.is_empty() { name } else { of }
 }
 
 /// Whether a pod is a ztunnel; a table without labels shows no more than the name that its DaemonSet gives it.
