@@ -6,8 +6,10 @@ use meshwhy_parsers::access::Flag;
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind};
 use meshwhy_parsers::state::State;
+use meshwhy_parsers::state::object::Body;
 
-use super::{saved, tunnel};
+use super::requests::{Seen, TlsTrouble};
+use super::{requests, saved, tunnel};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -49,7 +51,12 @@ pub static CAUSE: Cause = Cause {
         "state-joined-refused-ambient-gateway",
         "state-joined-refused-gateway-down",
     ],
-    rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request), Rule::Mesh(probes)],
+    rules: &[
+        Rule::after(Kind::Connection, 5, connection),
+        Rule::after(Kind::Request, 5, request),
+        Rule::on(Kind::Request, |view, event| requests::judge(view, event, answered_before)),
+        Rule::Mesh(probes),
+    ],
 };
 
 /// Reads a ztunnel connect to a gateway that timed out.
@@ -94,6 +101,39 @@ pub fn connection(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             .token(address)
             .token(network)
             .token(&connection.service),
+    )
+}
+
+/// Plain text comes back from the port of another cluster's gateway, which passes TLS on: what answers stands before it.
+pub(super) fn answered_before(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+    (seen.tls()? == TlsTrouble::TlsToPlain).then_some(())?;
+    let addr = seen.request.upstream.as_ref().filter(|addr| addr.port == 15443)?;
+    let near = view.mesh().cluster(&seen.event.origin.cluster)?;
+    let (far, gateway) = view.others(near).find_map(|far| {
+        let gateway = far.own_gateways().find(|gateway| gateway.addresses.contains(&&*addr.host))?;
+        Some((far, gateway.object))
+    })?;
+    let passes_on = far.objects("Gateway").find(|object| match &object.body {
+        Body::IstioGateway(gateway) => {
+            gateway.servers.iter().any(|server| server.port == addr.port && &*server.tls_mode == "AUTO_PASSTHROUGH")
+        }
+        _ => false,
+    })?;
+    Some(
+        Verdict::likely(&addr.to_string())
+            .says("what answers at {addr} is not the gateway of {network}: plain text comes back, and that gateway passes TLS on; a firewall or load balancer stands between the clusters")
+            .slot("network", far.title())
+            .slot("addr", addr)
+            .slot("from", near.title())
+            .slot("host", &addr.host)
+            .slot("port", addr.port)
+            .token(&addr.host)
+            .token(addr)
+            .cluster(near.title())
+            .cluster(far.title())
+            .because(seen.event, "the answer to the TLS handshake is no TLS")
+            .because_object(gateway, &format!("status.loadBalancer: {}", addr.host), "the address is the gateway's")
+            .because_object(passes_on, "tls.mode: AUTO_PASSTHROUGH", "the gateway passes TLS on and answers nothing itself"),
     )
 }
 

@@ -6,6 +6,7 @@ use meshwhy_parsers::access::{ClusterName, Sign};
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat, Side};
 
+use super::crossnetwork_port_blocked;
 use super::requests::{self, Seen, TlsTrouble, tls_trouble};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
@@ -152,7 +153,11 @@ fn tls_handshake(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     )
 }
 
-fn tls_to_plain(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+fn tls_to_plain(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+    // A gateway that passes TLS on never answers in plain text: something before it does.
+    if crossnetwork_port_blocked::answered_before(view, seen).is_some() {
+        return None;
+    }
     if seen.tls() == Some(TlsTrouble::TlsToPlain) {
         return Some(seen.fill(Verdict::certain(&seen.upstream_subject()), "the upstream did not answer with TLS"));
     }

@@ -11,7 +11,6 @@ use super::far;
 use super::hops::Step;
 use super::service;
 use crate::causes;
-use crate::checks::modes::SIDECAR;
 use crate::engine::cause::{Cause, Rule, Verdict};
 use crate::engine::finding;
 use crate::engine::mesh::Cluster;
@@ -53,9 +52,6 @@ pub(super) fn traffic(call: &Call<'_>) -> Option<Step> {
         let first = failed.first()?;
         return Some(Step::stop("traffic", place, format!("{times} failed")).told(&first.first, &first.first.text));
     };
-    let before = answered_before(call, &known.first).filter(|_| cause.slug == "tls-to-plaintext-port");
-    let blocked = before.and_then(|verdict| Some((causes::find("crossnetwork-port-blocked")?, verdict)));
-    let (cause, verdict) = blocked.unwrap_or((cause, verdict));
     let says = format!("{times} failed: {}", finding::summary(cause, &verdict));
     if cause.slug == "waypoint-unavailable"
         && let Some(object) = far::waypoint_object(call, call.near)
@@ -79,28 +75,6 @@ pub(super) fn of_remote(call: &Call<'_>, control: &Cluster, far: &Cluster) -> Op
     });
     let judged = known.filter_map(|known| judge(call, &known.first));
     judged.max_by_key(|(cause, verdict)| (verdict.confidence, cause.severity))
-}
-
-/// Plain text comes back from the port of a gateway with which nothing is wrong: what answers stands before it.
-fn answered_before(call: &Call<'_>, event: &Arc<Event>) -> Option<Verdict> {
-    let Fact::Request(request) = &event.fact else { return None };
-    let addr = request.upstream.as_ref().filter(|addr| addr.port == SIDECAR)?;
-    let far = call.others().find(|far| far.own_gateways().any(|gateway| gateway.addresses.contains(&&*addr.host)))?;
-    let (near, theirs) = (call.near.title(), far.title());
-    Some(
-        Verdict::likely(&addr.to_string())
-            .says("what answers at {addr} is not the gateway of {network}: plain text comes back, and that gateway passes TLS on; a firewall or load balancer stands between the clusters")
-            .slot("network", theirs)
-            .slot("addr", addr)
-            .slot("from", near)
-            .slot("host", &addr.host)
-            .slot("port", addr.port)
-            .token(&addr.host)
-            .token(addr)
-            .cluster(near)
-            .cluster(theirs)
-            .because(event, "the answer to the TLS handshake is no TLS"),
-    )
 }
 
 /// Whether a line of a sidecar or of ztunnel is about the call.

@@ -1,7 +1,12 @@
 //! East-west gateways of `east`, with `west` on another network beside it.
 
+use meshwhy_parsers::event::Kind;
+
 use super::CHECK;
-use crate::checks::testing::{Saved, asked};
+use crate::causes;
+use crate::checks::testing::{Saved, asked, world};
+use crate::engine::cause::Rule;
+use crate::engine::view::View;
 
 /// The namespace of a control plane with the network of its cluster.
 fn namespace(network: &str) -> String {
@@ -333,4 +338,44 @@ fn a_gateway_of_the_gateway_api_has_to_be_programmed() {
         spec: {controllerName: istio.io/gateway-controller}\n"]);
     let told = east(&[("gateways.yaml", &programmed), ("gatewayclasses.yaml", &classes)]);
     assert!(told[0].contains("its class istio-east-west is not installed"), "{told:?}");
+}
+
+#[test]
+fn plain_text_from_a_gateway_that_passes_tls_on_comes_from_before_it() {
+    let state = |network: &str, address: &str, mode: &str| {
+        format!(
+            "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Namespace\n  metadata:\n    name: istio-system\n    \
+             labels: {{topology.istio.io/network: {network}}}\n- apiVersion: v1\n  kind: Service\n  metadata:\n    \
+             name: istio-eastwestgateway\n    namespace: istio-system\n    labels: {{istio: eastwestgateway, \
+             topology.istio.io/network: {network}}}\n  spec:\n    type: LoadBalancer\n    clusterIP: 10.96.0.4\n    \
+             ports: [{{name: tls, port: 15443}}]\n  status:\n    loadBalancer: {{ingress: [{{ip: {address}}}]}}\n\
+             - apiVersion: networking.istio.io/v1\n  kind: Gateway\n  metadata: {{name: cross-network-gateway, namespace: \
+             istio-system}}\n  spec:\n    selector: {{istio: eastwestgateway}}\n    servers:\n    - hosts: ['*.local']\n      \
+             port: {{name: tls, number: 15443, protocol: TLS}}\n      tls: {{mode: {mode}}}\n"
+        )
+    };
+    const LINE: &str = "[2026-01-14T21:05:38.922Z] \"GET /hello HTTP/1.1\" 503 UF,URX upstream_reset_before_response_started{remote_connection_failure,TLS_error:|268435703:SSL_routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end} - \"TLS_error:|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end\" 0 114 22 - \"-\" \"curl/8.16.0\" \"b3e0bbca-fc4d-be56-2912-68bfcdc09025\" \"cart.shop:5000\" \"192.0.2.7:15443\" outbound|5000||cart.shop.svc.cluster.local - 10.0.2.112:5000 10.1.0.12:41118 - default\n";
+    let blames = |slug: &str, address: &str, mode: &str| {
+        let files = [
+            ("east", "state.yaml", &*state("net-1", "192.0.2.1", "AUTO_PASSTHROUGH")),
+            ("west", "state.yaml", &state("net-2", address, mode)),
+            ("east", "shop/web-5b7d9c6f4-x2x9z/istio-proxy.log", LINE),
+        ];
+        let world = world(&files);
+        let view = View::new(&world, true).asking_state(true);
+        let event = view.events(Kind::Request).next().expect("the line is a request");
+        let cause = causes::find(slug).expect("it is in the catalogue");
+        cause.rules.iter().any(|rule| match rule {
+            Rule::Symptom { trigger: Kind::Request, judge, .. } => judge(&view, event).is_some(),
+            _ => false,
+        })
+    };
+    let (blocked, plain) = ("crossnetwork-port-blocked", "tls-to-plaintext-port");
+    let passes_on = "AUTO_PASSTHROUGH";
+    assert!(blames(blocked, "192.0.2.7", passes_on) && !blames(plain, "192.0.2.7", passes_on));
+    assert!(!blames(blocked, "192.0.2.7", "SIMPLE") && blames(plain, "192.0.2.7", "SIMPLE"), "it ends TLS itself");
+    assert!(
+        !blames(blocked, "192.0.2.8", passes_on) && blames(plain, "192.0.2.8", passes_on),
+        "no gateway has the address"
+    );
 }
