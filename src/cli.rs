@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use meshwhy_parsers::frame::Scan;
 
-use crate::config::{self, Colour, FailOn, ReplayConfig, Task};
+use crate::config::{self, Colour, FailOn, ReplayConfig, TailConfig, Task};
 use crate::engine::cause::Severity;
 use crate::outputs::Output;
 use crate::outputs::junit::Junit;
@@ -50,6 +50,7 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
+    Tail(Tail),
     Replay(Replay),
     Check(Check),
     Trace(Trace),
@@ -72,6 +73,73 @@ enum Command {
         command: Option<String>,
     },
 }
+
+/// Watch clusters, and name root causes while they happen.
+///
+/// Follows the logs of istiod, ztunnel, east-west gateways, waypoints and istio-cni, and of the pods you choose, watches
+/// the objects that matter, and says what opens, what becomes surer and what is resolved. Ctrl-C prints the whole report.
+/// It only gets, lists and watches, and reads pods' logs; what it may not read, it says, and does without.
+#[derive(Args)]
+#[command(after_long_help = TAIL_HELP)]
+struct Tail {
+    /// Files and folders to follow as they grow, with or without clusters.
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Name the cluster of a file or folder; may be repeated.
+    #[arg(long, value_name = "NAME=PATH", requires = "paths")]
+    cluster: Vec<String>,
+
+    /// A context of the kubeconfig; repeat it for each cluster. Without one, and without a path: the current context.
+    #[arg(long, value_name = "NAME")]
+    context: Vec<String>,
+
+    /// The kubeconfig; KUBECONFIG and ~/.kube/config otherwise.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+
+    /// Also follow the sidecars of these pods: `app=reviews`, `shop/app=reviews`, `shop/`; may be repeated.
+    #[arg(long, value_name = "[NAMESPACE/]LABELS")]
+    pods: Vec<String>,
+
+    /// How long ago logs begin: 30s, 5m, 2h.
+    #[arg(long, value_name = "AGO", default_value = "1m")]
+    since: String,
+
+    /// Begin at so many lines before the end of each log instead.
+    #[arg(long, value_name = "LINES", conflicts_with = "since")]
+    tail: Option<u32>,
+
+    #[command(flatten)]
+    judging: Judging,
+
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
+    output: Format,
+
+    #[command(flatten)]
+    printing: Printing,
+
+    /// Also print every event that is evidence, as a record (NDJSON only).
+    #[arg(long)]
+    events: bool,
+
+    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
+    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
+    signatures: Option<PathBuf>,
+}
+
+const TAIL_HELP: &str = "\
+Examples:
+  meshwhy tail --context east --context west
+  meshwhy tail --context east --context west --pods shop/app=cart --since 10m
+  meshwhy tail /var/log/pods
+  meshwhy tail --context east --output ndjson | jq -r 'select(.type == \"finding\") | .summary'
+
+Exit codes, when it is ended:
+  0  nothing open from the severity of --fail-on on
+  1  at least one finding is open
+  2  could not do what was asked";
 
 /// Read saved logs and state, and name the root causes.
 #[derive(Args)]
@@ -190,13 +258,8 @@ struct Reading {
     #[arg(long, value_name = "NAME=PATH")]
     cluster: Vec<String>,
 
-    /// Judge only these causes.
-    #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
-    only: Vec<String>,
-
-    /// Do not judge these causes.
-    #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
-    disable: Vec<String>,
+    #[command(flatten)]
+    judging: Judging,
 
     /// Leave out lines before this moment (RFC 3339).
     #[arg(long, value_name = "TIME")]
@@ -211,6 +274,18 @@ struct Reading {
     threads: Option<u16>,
 }
 
+/// Which causes are judged.
+#[derive(Args)]
+struct Judging {
+    /// Judge only these causes.
+    #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
+    only: Vec<String>,
+
+    /// Do not judge these causes.
+    #[arg(long, value_name = "SLUG,..", value_delimiter = ',')]
+    disable: Vec<String>,
+}
+
 impl Reading {
     /// The configuration that reads it, with the user's own signatures.
     fn config(self, signatures: Signatures) -> anyhow::Result<ReplayConfig> {
@@ -219,7 +294,7 @@ impl Reading {
             since: self.since.map(|text| config::moment("--since", &text)).transpose()?,
             until: self.until.map(|text| config::moment("--until", &text)).transpose()?,
             threads: self.threads.map_or_else(config::threads_default, usize::from),
-            causes: config::causes(&self.only, &self.disable, &signatures)?,
+            causes: config::causes(&self.judging.only, &self.judging.disable, &signatures)?,
             signatures,
             ..ReplayConfig::of(self.paths)
         })
@@ -402,6 +477,7 @@ pub fn main() -> u8 {
 
 fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
+        Command::Tail(flags) => tail(flags, out),
         Command::Replay(flags) => replay(flags, out),
         Command::Check(flags) => {
             let task = Task::Check { before_linking: flags.precheck };
@@ -460,6 +536,34 @@ fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
         anyhow::bail!("no command is called {name:?}\nhint: one of {}", names.join(", "));
     };
     Ok(clap_mangen::Man::new(command.clone()).title(format!("meshwhy-{name}")))
+}
+
+fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
+    let signatures = config::signatures(flags.signatures.as_deref())?;
+    let scan = if signatures.is_empty() { Scan::On } else { Scan::Off };
+    let only_files = !flags.paths.is_empty() && flags.context.is_empty() && flags.kubeconfig.is_none();
+    let watched = config::watched(&flags.since, flags.tail, &flags.pods, scan)?;
+    let replay = ReplayConfig {
+        cluster_names: flags.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
+        scan,
+        fail_on: flags.printing.fail_on.resolve(),
+        events: flags.events,
+        quiet: flags.printing.quiet,
+        causes: config::causes(&flags.judging.only, &flags.judging.disable, &signatures)?,
+        signatures,
+        ..ReplayConfig::of(flags.paths)
+    };
+    let config = TailConfig {
+        kubeconfig: flags.kubeconfig,
+        contexts: flags.context,
+        lines: flags.tail,
+        ..TailConfig::of(replay, (!only_files).then_some(watched))
+    };
+    let mut output: Box<dyn Output> = match flags.output {
+        Format::Text => flags.printing.text(true),
+        Format::Ndjson => Box::new(Ndjson::new(flags.events, flags.printing.quiet)),
+    };
+    crate::run::tail(&config, &mut *output, out)
 }
 
 fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::TEXT_MAX;
@@ -15,6 +16,8 @@ use crate::engine::cause::{Cause, Severity};
 use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
 use crate::inputs::InputLimits;
+use crate::inputs::kube::{Selection, Since, Watched};
+use crate::inputs::source::LiveLimits;
 use crate::signatures::{COUNT_MAX, SUBJECTS_MAX, Signatures};
 use crate::trace;
 
@@ -48,6 +51,64 @@ pub struct ReplayConfig {
     pub input_limits: InputLimits,
     /// What is asked of what was read.
     pub task: Task,
+}
+
+/// Everything that watching needs to know.
+pub struct TailConfig {
+    /// What watching shares with reading what is saved.
+    pub replay: ReplayConfig,
+    /// The kubeconfig; by default that of kubectl.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its contexts; the current one where none is named.
+    pub contexts: Vec<String>,
+    /// What to watch of each cluster; `None` where only files are followed.
+    pub watched: Option<Watched>,
+    /// Lines before their end at which files begin.
+    pub lines: Option<u32>,
+    /// The limits of live sources.
+    pub limits: LiveLimits,
+}
+
+impl TailConfig {
+    /// The current context of the kubeconfig, watched so.
+    pub fn of(replay: ReplayConfig, watched: Option<Watched>) -> TailConfig {
+        TailConfig {
+            replay,
+            kubeconfig: None,
+            contexts: Vec::new(),
+            watched,
+            lines: None,
+            limits: LiveLimits::default(),
+        }
+    }
+}
+
+/// What to watch of each cluster: logs from so long ago, or from so many lines before their end, and chosen pods.
+pub fn watched(since: &str, lines: Option<u32>, pods: &[String], scan: Scan) -> anyhow::Result<Watched> {
+    let since = match lines {
+        Some(lines) => Since::Lines(lines),
+        None => Since::Ago(ago(since)?),
+    };
+    let also = pods.iter().map(|text| Selection::parse(text)).collect::<anyhow::Result<_>>()?;
+    Ok(Watched { since, scan, also })
+}
+
+/// Reads how long ago logs begin: `30s`, `5m`, `2h`.
+fn ago(text: &str) -> anyhow::Result<Duration> {
+    let unit = |letter: &str| match letter {
+        "s" => Some(1_u64),
+        "m" => Some(60),
+        "h" => Some(3_600),
+        _ => None,
+    };
+    let read = text.char_indices().next_back().and_then(|(at, _)| {
+        let (count, letter) = text.split_at(at);
+        unit(letter)?.checked_mul(count.parse::<u64>().ok()?)
+    });
+    match read {
+        Some(seconds) if 0 < seconds => Ok(Duration::from_secs(seconds)),
+        _ => bail!("cannot read --since {text:?} as a time ago\nhint: 30s, 5m, 2h"),
+    }
 }
 
 /// What is asked of what was read.

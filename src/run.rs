@@ -1,22 +1,35 @@
 //! The whole program: sources, parsing, engine, output.
 
+mod watching;
+
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
+use meshwhy_parsers::origin::SharedOrigin;
+
+use tokio::sync::mpsc;
 
 use crate::checks;
-use crate::config::{ReplayConfig, Task};
+use crate::config::{ReplayConfig, TailConfig, Task};
 use crate::engine::check::{Check, Outcome};
 use crate::engine::trace::Trace;
-use crate::engine::{Asks, Engine};
+use crate::engine::{Asks, Engine, Limits};
+use crate::inputs::follow::{self, Followed};
 use crate::inputs::live::Live;
+use crate::inputs::source::Feed;
 use crate::inputs::stdin::{Heard, Stdin};
-use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted};
+use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop};
 use crate::outputs::{Output, Summary, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
+
+/// How long live events wait for older ones of other sources.
+const LATENESS: Duration = Duration::from_millis(100);
+/// Threads that read live sources; the engine has one of its own.
+const WORKERS_MAX: usize = 2;
 
 /// Reads saved logs and prints their causes; returns the exit code.
 pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
@@ -58,6 +71,57 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     Ok(if batch.refused.is_empty() { code } else { 2 })
 }
 
+/// Watches clusters and prints causes as they show; returns the exit code of what is open when the person has seen enough.
+pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.replay.threads.min(WORKERS_MAX))
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let (feed, mut heard) = Feed::new(config.limits);
+    let mut asking = BTreeMap::new();
+    if let Some(watched) = &config.watched {
+        for cluster in runtime.block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))? {
+            let (to, wanted) = mpsc::channel(config.limits.asking_max);
+            asking.insert(cluster.name.clone(), to);
+            runtime.spawn(kube::watch(cluster, watched.clone(), feed.clone(), wanted));
+        }
+    }
+    if !config.replay.paths.is_empty() {
+        for path in &config.replay.paths {
+            std::fs::metadata(path).with_context(|| format!("cannot follow {}", path.display()))?;
+        }
+        let followed = Followed {
+            paths: config.replay.paths.clone(),
+            cluster_names: config.replay.cluster_names.clone(),
+            scan: config.replay.scan,
+            lines: config.lines,
+            limits: config.replay.input_limits,
+        };
+        let feed = feed.clone();
+        runtime.spawn_blocking(move || follow::follow(followed, feed));
+    }
+    runtime.spawn(clock::tick(feed.clone()));
+    runtime.spawn(stop::listen(feed));
+    let engine = Engine::racing(
+        config.replay.causes.clone(),
+        Limits { lateness: LATENESS, idle_after: LATENESS, ..config.replay.limits },
+    )
+    .with_checks(checks::ALL.to_vec(), Asks::Why);
+    let run = Run {
+        config: &config.replay,
+        engine,
+        counting: config.replay.signatures.counting(),
+        tally: Tally::new(config.replay.input_limits.templates_max),
+        output,
+        out,
+    };
+    let code = watching::Watching::new(run, asking).hear(&mut heard);
+    // Connections that wait need not be waited for.
+    runtime.shutdown_background();
+    code
+}
+
 /// The engine that does what is asked.
 fn engine(config: &ReplayConfig) -> Engine {
     let all = || checks::ALL.iter().copied();
@@ -84,8 +148,9 @@ struct Run<'r> {
 impl Run<'_> {
     fn batch(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
         for document in std::mem::take(&mut batch.documents) {
-            self.feed(document)?;
+            self.feed(document);
         }
+        self.print()?;
         while let Some(item) = batch.next_item()? {
             self.item(item)?;
         }
@@ -128,21 +193,31 @@ impl Run<'_> {
     }
 
     fn item(&mut self, item: Item) -> anyhow::Result<()> {
+        self.take(item);
+        self.print()
+    }
+
+    /// Takes an item in; returns who said it where it is a symptom.
+    fn take(&mut self, item: Item) -> Option<SharedOrigin> {
         match item {
-            Item::Event(event) => self.feed(event),
+            Item::Event(event) => {
+                self.feed(event);
+                None
+            }
             Item::Line(line) => {
                 let event = meshwhy_parsers::parse(&line);
+                let sick = event.about().failed.map(|_| SharedOrigin::clone(&event.origin));
                 self.tally.take(&event, line.lines);
-                self.feed(event)?;
-                self.config.signatures.events(&line).into_iter().try_for_each(|event| self.feed(event))
+                self.feed(event);
+                self.config.signatures.events(&line).into_iter().for_each(|event| self.feed(event));
+                sick
             }
         }
     }
 
-    fn feed(&mut self, mut event: Event) -> anyhow::Result<()> {
+    fn feed(&mut self, mut event: Event) {
         self.counting.mark(&mut event);
         self.engine.feed(Arrival::Item(event));
-        self.print()
     }
 
     fn print(&mut self) -> anyhow::Result<()> {

@@ -89,6 +89,8 @@ pub struct Engine {
     cases: Cases,
     ordinal: u64,
     now: Option<Time>,
+    /// The wall clock, where a source tells it.
+    clock: Option<Time>,
     ended: bool,
     shown: BTreeMap<String, Shown>,
     out: VecDeque<Finding>,
@@ -126,6 +128,7 @@ impl Engine {
             cases: Cases::default(),
             ordinal: 0,
             now: None,
+            clock: None,
             ended: false,
             shown: BTreeMap::new(),
             out: VecDeque::new(),
@@ -148,11 +151,65 @@ impl Engine {
         if let Arrival::Gap(origin) = &arrival {
             self.world.gap(&origin.cluster, &origin.file);
         }
+        let clock = match &arrival {
+            Arrival::Clock(now) => Some(*now),
+            _ => None,
+        };
         if let Some(event) = self.order.push(arrival) {
             self.take(event);
         }
         while let Some(event) = self.order.pop() {
             self.take(event);
+        }
+        if let Some(now) = clock {
+            self.clock = Some(now);
+            self.judge_due(now);
+        }
+    }
+
+    /// Asks state again and judges anew what lines suggest, while the stream goes on: says what is found beside what lines
+    /// alone have shown, what has become surer, and what is over.
+    pub fn look(&mut self) {
+        self.checked = self.run_checks();
+        for symptom in self.cases.symptoms() {
+            if self.cases.get(&symptom).is_some_and(|case| case.judged) {
+                self.judge(&symptom);
+                self.announce(symptom);
+            }
+        }
+        let findings = self.conclude();
+        let there: BTreeMap<&str, &Finding> = findings.iter().map(|finding| (&*finding.id, finding)).collect();
+        for (id, shown) in &mut self.shown {
+            let is_open = there.get(&**id).is_some_and(|finding| finding.stage != Stage::Resolved);
+            if !is_open && shown.finding.stage != Stage::Resolved {
+                shown.finding.stage = Stage::Resolved;
+                shown.finding.recovered_at = shown.finding.recovered_at.or(self.clock);
+                self.out.push_back(shown.finding.clone());
+            }
+        }
+        for finding in &findings {
+            if finding.stage == Stage::Resolved || finding.cause.slug == RECOVERED {
+                continue;
+            }
+            let said = self.shown.get(&finding.id).map(|shown| &shown.finding);
+            let stage = match said {
+                // What another explains is not worth a word of its own.
+                None if finding.explained_by.is_some() => continue,
+                Some(said) if said.stage != Stage::Resolved => {
+                    let is_same = said.confidence == finding.confidence && said.explained_by == finding.explained_by;
+                    // Repeats alone are told when they have doubled.
+                    if is_same && finding.count < said.count.saturating_mul(2).max(1) {
+                        continue;
+                    }
+                    Stage::Updated
+                }
+                _ => Stage::Opened,
+            };
+            let mut finding = finding.clone();
+            finding.stage = stage;
+            self.out.push_back(finding.clone());
+            let members = self.shown.remove(&finding.id).map(|shown| shown.members).unwrap_or_default();
+            self.shown.insert(finding.id.clone(), Shown { finding, members });
         }
     }
 

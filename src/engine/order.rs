@@ -60,7 +60,8 @@ impl Order {
     /// Takes an arrival; returns the event at once where it need not wait.
     pub fn push(&mut self, arrival: Arrival<Event>) -> Option<Event> {
         match arrival {
-            Arrival::Item(event) if self.presorted => return Some(event),
+            // What a document says is known from when it arrives on: it has no place among lines.
+            Arrival::Item(event) if self.presorted || event.is_document() => return Some(event),
             Arrival::Item(event) => return self.place(event),
             Arrival::Begin(origin) => {
                 self.origins.entry(origin).or_insert(Standing {

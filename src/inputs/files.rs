@@ -10,7 +10,7 @@ use meshwhy_parsers::origin::{self, Hints};
 use meshwhy_parsers::sniff::{self, Format};
 
 use super::stdin::Stdin;
-use super::{Intake, archive, transcripts};
+use super::{InputLimits, Intake, archive, transcripts};
 
 /// A file or a member of an archive on its way to being read.
 #[derive(Clone, Debug)]
@@ -77,6 +77,56 @@ pub(super) fn read(intake: &mut Intake<'_>, mut stdin: Option<Stdin>) -> anyhow:
         }
     }
     Ok(refused)
+}
+
+/// A file by its name, to be followed.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its path below what the user named.
+    pub below: String,
+    /// Name of the folder the user named.
+    pub above: String,
+}
+
+/// The files there are at these paths now, in order, and what cannot be read.
+pub(super) fn named(paths: &[PathBuf], limits: &InputLimits, files_max: usize) -> (Vec<Named>, Vec<String>) {
+    let (mut found, mut losses) = (Vec::new(), Vec::new());
+    for path in paths {
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => {
+                let above = folder_name(path);
+                below(path, path, &above, limits.folder_depth_max, &mut found);
+            }
+            Ok(_) => {
+                let (below, above) = own_place(path);
+                found.push(Named { path: path.clone(), below, above });
+            }
+            Err(error) => losses.push(refusal(path, &error)),
+        }
+    }
+    if files_max < found.len() {
+        losses.push(format!("more than {files_max} files: the rest is not followed"));
+        found.truncate(files_max);
+    }
+    (found, losses)
+}
+
+fn below(root: &Path, folder: &Path, above: &str, depth: usize, found: &mut Vec<Named>) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let Ok(meta) = fs::metadata(&path) else { continue };
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|meta| meta.file_type().is_symlink());
+        if meta.is_dir() && !is_link && 0 < depth {
+            below(root, &path, above, depth - 1, found);
+        } else if meta.is_file() {
+            let below = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();
+            found.push(Named { path, below, above: above.to_string() });
+        }
+    }
 }
 
 fn refusal(path: &Path, error: &io::Error) -> String {
@@ -224,7 +274,7 @@ fn file(intake: &mut Intake<'_>, path: &Path, below: String, above: String, meta
 }
 
 /// The name the user gave to the longest path that holds this file.
-fn given(names: &[(String, PathBuf)], path: &Path) -> Option<Box<str>> {
+pub(super) fn given(names: &[(String, PathBuf)], path: &Path) -> Option<Box<str>> {
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let file = whole(path);
     let holding = names.iter().map(|(name, of)| (name, whole(of))).filter(|(_, of)| file.starts_with(of));

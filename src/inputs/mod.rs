@@ -1,12 +1,18 @@
 //! Everything that reads the world: files, folders, archives and standard input, as one stream in event-time order.
 
+pub mod admin;
 pub mod archive;
+pub mod clock;
 pub mod documents;
 pub mod files;
+pub mod follow;
+pub mod kube;
 pub mod live;
 pub mod logs;
+pub mod source;
 pub mod spill;
 pub mod stdin;
+pub mod stop;
 pub mod transcripts;
 
 use std::cmp::Reverse;

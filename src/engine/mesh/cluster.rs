@@ -197,7 +197,9 @@ impl Cluster {
 
     pub(super) fn put_proxy(&mut self, document: Doc<ProxyState>) {
         let name = document.proxy.clone();
-        self.proxy_mut(&name).documents.push(document);
+        let documents = &mut self.proxy_mut(&name).documents;
+        documents.retain(|known| !is_renewed(&known.event, &document.event));
+        documents.push(document);
     }
 
     fn proxy_mut(&mut self, name: &Text) -> &mut Proxy {
@@ -207,7 +209,9 @@ impl Cluster {
 
     pub(super) fn put_istiod(&mut self, document: Doc<IstiodState>) {
         let pod = document.istiod.clone();
-        self.istiod_mut(&pod).documents.push(document);
+        let documents = &mut self.istiod_mut(&pod).documents;
+        documents.retain(|known| !is_renewed(&known.event, &document.event));
+        documents.push(document);
     }
 
     fn istiod_mut(&mut self, pod: &Text) -> &mut Istiod {
@@ -824,6 +828,11 @@ fn gateways_among<'m>(among: impl Iterator<Item = &'m Doc<Object>> + Clone) -> V
         });
     }
     found
+}
+
+/// Whether the same document was taken anew.
+fn is_renewed(known: &Event, new: &Event) -> bool {
+    known.origin.file == new.origin.file && known.at < new.at
 }
 
 fn key(object: &Object) -> Key {

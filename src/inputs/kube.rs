@@ -1,0 +1,195 @@
+//! Clusters by their Kubernetes API: objects watched and logs followed, each cluster on its own, so that one that is dead
+//! never stops the others. Only `get`, `list`, `watch` and the `log` subresource of pods are asked for.
+
+mod admin;
+mod backoff;
+mod followers;
+mod log;
+mod objects;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ::kube::config::{KubeConfigOptions, Kubeconfig};
+use ::kube::{Client, Config};
+use anyhow::{Context, bail};
+use meshwhy_parsers::frame::Scan;
+use meshwhy_parsers::origin::SharedOrigin;
+use tokio::sync::mpsc;
+
+use super::source::Feed;
+use followers::Followers;
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the API server may be silent on one answer. Watches are asked to end before, and say bookmarks meanwhile; a
+/// log that says nothing for so long is asked for again, as a dead connection looks the same.
+const SILENCE_MAX: Duration = Duration::from_secs(300);
+
+/// What to watch of each cluster.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Where logs begin.
+    pub since: Since,
+    /// Whether lines that cannot matter are skipped unparsed.
+    pub scan: Scan,
+    /// Sidecars and applications to follow beside the mesh's own parts, as label selectors with an optional namespace.
+    pub also: Vec<Selection>,
+}
+
+/// Where the logs that are followed begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// At this many lines before their end.
+    Lines(u32),
+}
+
+/// Pods that a person chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Namespace; empty for all.
+    pub namespace: String,
+    /// Labels that a pod must have, each `key` or `key=value`.
+    pub labels: Vec<(String, Option<String>)>,
+}
+
+impl Selection {
+    /// Reads `app=reviews`, `shop/app=reviews,version=v2`, `shop/`.
+    pub fn parse(text: &str) -> anyhow::Result<Selection> {
+        let is_name = |name: &str| {
+            !name.is_empty()
+                && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        };
+        // A label's key may hold a slash as well; a namespace holds no dot and no equals sign.
+        let (namespace, labels) = match text.split_once('/') {
+            Some((namespace, labels)) if is_name(namespace) => (namespace, labels),
+            _ => ("", text),
+        };
+        let labels: Vec<(String, Option<String>)> = labels
+            .split(',')
+            .filter(|label| !label.is_empty())
+            .map(|label| match label.split_once('=') {
+                Some((key, value)) => (key.to_string(), Some(value.trim_start_matches('=').to_string())),
+                None => (label.to_string(), None),
+            })
+            .collect();
+        if namespace.is_empty() && labels.is_empty() {
+            bail!(
+                "cannot read {text:?} as a selection of pods\nhint: app=reviews, shop/app=reviews, or shop/ for all of a namespace"
+            );
+        }
+        Ok(Selection { namespace: namespace.to_string(), labels })
+    }
+
+    fn selects(&self, namespace: &str, labels: impl Fn(&str) -> Option<String>) -> bool {
+        (self.namespace.is_empty() || self.namespace == namespace)
+            && self.labels.iter().all(|(key, wanted)| match (labels(key), wanted) {
+                (Some(value), Some(wanted)) => value == *wanted,
+                (Some(_), None) => true,
+                (None, _) => false,
+            })
+    }
+}
+
+/// A cluster that can be asked.
+pub struct Cluster {
+    /// Its name: the context's.
+    pub name: String,
+    client: Client,
+}
+
+/// Reads the kubeconfig and makes a client for each context; without any the current one, or the cluster this runs in.
+pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow::Result<Vec<Cluster>> {
+    let read = match &kubeconfig {
+        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display())),
+        None => Kubeconfig::read().context("cannot read the kubeconfig"),
+    };
+    let config = match read {
+        Ok(config) => config,
+        Err(error) => {
+            // Inside a cluster there is none.
+            if kubeconfig.is_none()
+                && contexts.is_empty()
+                && let Ok(config) = Config::incluster()
+            {
+                return Ok(vec![cluster("this-cluster", config)?]);
+            }
+            return Err(error.context("no cluster to watch\nhint: name a kubeconfig with --kubeconfig or KUBECONFIG"));
+        }
+    };
+    let known: Vec<&str> = config.contexts.iter().map(|context| &*context.name).collect();
+    let wanted: Vec<String> = match (contexts, &config.current_context) {
+        ([], Some(current)) => vec![current.clone()],
+        ([], None) => bail!("the kubeconfig has no current context\nhint: --context, one of {}", known.join(", ")),
+        (contexts, _) => contexts.to_vec(),
+    };
+    let mut clusters: Vec<Cluster> = Vec::new();
+    for name in wanted {
+        if !known.contains(&&*name) {
+            bail!("the kubeconfig has no context {name:?}\nhint: one of {}", known.join(", "));
+        }
+        if clusters.iter().any(|cluster| cluster.name == name) {
+            continue;
+        }
+        let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+        let one = Config::from_custom_kubeconfig(config.clone(), &options).await;
+        clusters
+            .push(cluster(&name, one.with_context(|| format!("context {name} of the kubeconfig cannot be used"))?)?);
+    }
+    Ok(clusters)
+}
+
+fn cluster(name: &str, mut config: Config) -> anyhow::Result<Cluster> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config.read_timeout = Some(SILENCE_MAX);
+    // Retries of its own would hide for minutes that a cluster does not answer.
+    config.default_retry = false;
+    let client = Client::try_from(config).with_context(|| format!("no client for {name} can be made"))?;
+    Ok(Cluster { name: name.to_string(), client })
+}
+
+/// Watches a cluster until nobody listens any more. The pods that come by `wanted` are asked what they say of themselves.
+pub async fn watch(cluster: Cluster, watched: Watched, feed: Feed, wanted: mpsc::Receiver<SharedOrigin>) {
+    let Cluster { name, client } = cluster;
+    let followers = Followers::new(name.clone(), client.clone(), watched, feed.clone());
+    let asking = admin::ask(client.clone(), feed.clone(), wanted);
+    let (_, _) = tokio::join!(objects::watch(&name, &client, &feed, followers), asking);
+}
+
+/// What a client error says, without what it wraps twice.
+fn plain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+        source = cause.source();
+    }
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selections_are_read_as_people_write_them() {
+        let selects = |text: &str, namespace: &str, labels: &[(&str, &str)]| {
+            let labels = labels.to_vec();
+            let of = move |key: &str| labels.iter().find(|(of, _)| *of == key).map(|(_, value)| value.to_string());
+            Selection::parse(text).expect(text).selects(namespace, of)
+        };
+        assert!(selects("app=reviews", "shop", &[("app", "reviews")]));
+        assert!(!selects("app=reviews", "shop", &[("app", "ratings")]));
+        assert!(selects("shop/app=reviews,version", "shop", &[("app", "reviews"), ("version", "v2")]));
+        assert!(!selects("shop/app=reviews", "bank", &[("app", "reviews")]));
+        assert!(selects("shop/", "shop", &[]));
+        assert!(selects("app.kubernetes.io/name=x", "any", &[("app.kubernetes.io/name", "x")]));
+        assert!(Selection::parse("").is_err());
+    }
+}

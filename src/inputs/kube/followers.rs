@@ -1,0 +1,196 @@
+//! Which logs of a cluster are followed: those of the mesh's own pods, and of those a person chose, as pods come and go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use kube::{Api, Client};
+use meshwhy_parsers::origin::{Origin, Role};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::Watched;
+use super::log::{Log, Standing};
+use crate::inputs::source::{Deaf, Feed, Said, Status};
+
+/// How many logs are asked for at the same time.
+const CONNECTING_MAX: usize = 16;
+
+/// The logs that are followed.
+pub(super) struct Followers {
+    cluster: String,
+    client: Client,
+    watched: Watched,
+    feed: Feed,
+    followed: BTreeMap<Key, watch::Sender<Standing>>,
+    tasks: JoinSet<Result<(), Deaf>>,
+    connecting: Arc<Semaphore>,
+    /// Logs not followed, as there are too many.
+    refused: usize,
+}
+
+/// Namespace, pod, container.
+type Key = (String, String, String);
+
+impl Followers {
+    /// Follows nothing yet.
+    pub fn new(cluster: String, client: Client, watched: Watched, feed: Feed) -> Followers {
+        Followers {
+            cluster,
+            client,
+            watched,
+            feed,
+            followed: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            connecting: Arc::new(Semaphore::new(CONNECTING_MAX)),
+            refused: 0,
+        }
+    }
+
+    /// A pod is there, or changed.
+    pub async fn seen(&mut self, pod: &Pod) -> Result<(), Deaf> {
+        while self.tasks.try_join_next().is_some() {}
+        let (Some(namespace), Some(name)) = (&pod.metadata.namespace, &pod.metadata.name) else { return Ok(()) };
+        let Some((container, role)) = wanted(pod, &self.watched) else { return Ok(()) };
+        let Some(restarts) = restarts(pod, &container) else { return Ok(()) };
+        let standing = Standing { restarts, is_gone: false };
+        let key = (namespace.clone(), name.clone(), container);
+        if let Some(followed) = self.followed.get(&key) {
+            followed.send_if_modified(|known| std::mem::replace(known, standing) != standing);
+            return Ok(());
+        }
+        if self.feed.limits.followed_max <= self.followed.len() {
+            self.refused += 1;
+            if self.refused == 1 {
+                let what = format!(
+                    "more than {} logs of {} could be followed: the log of {namespace}/{name} and later ones are not",
+                    self.feed.limits.followed_max, self.cluster
+                );
+                self.feed.say(Said::Status(Status::Lost { what })).await?;
+            }
+            return Ok(());
+        }
+        let (to, of) = watch::channel(standing);
+        let log = Log {
+            origin: Arc::new(Origin {
+                cluster: self.cluster.as_str().into(),
+                namespace: namespace.as_str().into(),
+                pod: name.as_str().into(),
+                container: key.2.as_str().into(),
+                file: format!("{}/{namespace}/{name}/{}", self.cluster, key.2).into(),
+                role,
+            }),
+            pods: Api::namespaced(self.client.clone(), namespace),
+            since: self.watched.since,
+            scan: self.watched.scan,
+            feed: self.feed.clone(),
+            standing: of,
+            connecting: Arc::clone(&self.connecting),
+        };
+        self.followed.insert(key, to);
+        self.tasks.spawn(log.follow());
+        self.tell().await
+    }
+
+    /// A pod is no more.
+    pub async fn gone(&mut self, namespace: &str, name: &str) -> Result<(), Deaf> {
+        let before = self.followed.len();
+        self.followed.retain(|(of, pod, _), followed| {
+            let is_it = of == namespace && pod == name;
+            if is_it {
+                followed.send_modify(|standing| standing.is_gone = true);
+            }
+            !is_it
+        });
+        if self.followed.len() == before { Ok(()) } else { self.tell().await }
+    }
+
+    async fn tell(&self) -> Result<(), Deaf> {
+        let status = Status::Following { cluster: self.cluster.clone(), logs: self.followed.len() };
+        self.feed.say(Said::Status(status)).await
+    }
+}
+
+/// The container of a pod whose log is wanted, and what it is.
+fn wanted(pod: &Pod, watched: &Watched) -> Option<(String, Role)> {
+    let label = |key: &str| pod.metadata.labels.as_ref()?.get(key).cloned();
+    let is = |key: &str, value: &str| label(key).is_some_and(|of| of == value);
+    let containers = || pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let has = |name: &str| containers().any(|container| container.name == name);
+    if is("app", "istiod") {
+        return has("discovery").then(|| ("discovery".to_string(), Role::Istiod));
+    }
+    if is("app", "ztunnel") {
+        return has("istio-proxy").then(|| ("istio-proxy".to_string(), Role::Ztunnel));
+    }
+    if is("k8s-app", "istio-cni-node") {
+        return has("install-cni").then(|| ("install-cni".to_string(), Role::Cni));
+    }
+    if !has("istio-proxy") {
+        return None;
+    }
+    let proxy = "istio-proxy".to_string();
+    if is("gateway.istio.io/managed", "istio.io-mesh-controller") {
+        return Some((proxy, Role::Waypoint));
+    }
+    let is_gateway = label("gateway.networking.k8s.io/gateway-name").is_some()
+        || is("istio", "eastwestgateway")
+        || label("istio.io/dataplane-mode").is_none() && is("app", "istio-eastwestgateway");
+    if is_gateway {
+        return Some((proxy, Role::Gateway));
+    }
+    let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
+    let is_chosen = watched.also.iter().any(|selection| selection.selects(namespace, label));
+    let is_any_gateway = label("istio").is_some_and(|of| of.ends_with("gateway"));
+    is_chosen.then_some((proxy, if is_any_gateway { Role::Gateway } else { Role::Sidecar }))
+}
+
+/// How often a container was restarted; `None` while it has not begun.
+fn restarts(pod: &Pod, container: &str) -> Option<i64> {
+    let status = pod.status.as_ref()?;
+    let all = || status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let of: &ContainerStatus = all().find(|status| status.name == container)?;
+    let state = of.state.as_ref()?;
+    let has_begun = state.running.is_some() || state.terminated.is_some() || 0 < of.restart_count;
+    has_begun.then_some(i64::from(of.restart_count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs::kube::{Selection, Since};
+    use meshwhy_parsers::frame::Scan;
+    use std::time::Duration;
+
+    fn pod(labels: &str, containers: &str) -> Pod {
+        let containers: Vec<String> =
+            containers.split(' ').map(|name| format!(r#"{{"name": "{name}", "image": "x"}}"#)).collect();
+        let json = format!(
+            r#"{{"metadata": {{"name": "p", "namespace": "shop", "labels": {labels}}},
+                 "spec": {{"containers": [{}]}}}}"#,
+            containers.join(",")
+        );
+        serde_json::from_str(&json).expect("a pod")
+    }
+
+    fn watched(also: &str) -> Watched {
+        let also = Selection::parse(also).into_iter().collect();
+        Watched { since: Since::Ago(Duration::from_secs(1)), scan: Scan::On, also }
+    }
+
+    #[test]
+    fn the_meshs_own_logs_are_followed_and_those_that_are_chosen() {
+        let role = |labels: &str, containers: &str, also: &str| wanted(&pod(labels, containers), &watched(also));
+        let named = |name: &str, role: Role| Some((name.to_string(), role));
+        assert_eq!(role(r#"{"app": "istiod"}"#, "discovery", ""), named("discovery", Role::Istiod));
+        assert_eq!(role(r#"{"app": "ztunnel"}"#, "istio-proxy", ""), named("istio-proxy", Role::Ztunnel));
+        assert_eq!(role(r#"{"k8s-app": "istio-cni-node"}"#, "install-cni", ""), named("install-cni", Role::Cni));
+        assert_eq!(role(r#"{"istio": "eastwestgateway"}"#, "istio-proxy", ""), named("istio-proxy", Role::Gateway));
+        let waypoint = r#"{"gateway.istio.io/managed": "istio.io-mesh-controller"}"#;
+        assert_eq!(role(waypoint, "istio-proxy", ""), named("istio-proxy", Role::Waypoint));
+        assert_eq!(role(r#"{"app": "cart"}"#, "cart istio-proxy", ""), None, "a sidecar that nobody chose");
+        let chosen = role(r#"{"app": "cart"}"#, "cart istio-proxy", "shop/app=cart");
+        assert_eq!(chosen, named("istio-proxy", Role::Sidecar));
+        assert_eq!(role(r#"{"app": "cart"}"#, "cart", "shop/app=cart"), None, "an application without a sidecar");
+    }
+}

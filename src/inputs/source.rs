@@ -1,0 +1,188 @@
+//! What live sources hand over, on one bounded channel: who reads slowly slows them down, and loses nothing.
+
+use std::sync::Arc;
+
+use meshwhy_parsers::document::{self, Found};
+use meshwhy_parsers::event::{Arrival, DOCUMENT, Event, Fact, Level};
+use meshwhy_parsers::origin::SharedOrigin;
+use meshwhy_parsers::state::State;
+use meshwhy_parsers::time::Time;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::Item;
+
+/// The limits of live sources, all of them.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveLimits {
+    /// Arrivals that wait to be taken, of all sources together.
+    pub waiting_max: usize,
+    /// Logs followed at once in one cluster: each is a connection.
+    pub followed_max: usize,
+    /// Bytes of a line that is still without its end; a longer one is taken in pieces.
+    pub line_bytes_max: usize,
+    /// Bytes before the end of a file at which its lines begin to be read.
+    pub begin_bytes: u64,
+    /// Bytes of a file that are read before the next file has its turn.
+    pub turn_bytes: usize,
+    /// Files followed at once.
+    pub files_max: usize,
+    /// Bytes of what an admin endpoint answers.
+    pub answer_bytes_max: usize,
+    /// Pods named by symptoms that wait to be asked; more are asked when they are named again.
+    pub asking_max: usize,
+    /// Lines of the last second that are remembered, to be told from those seen after a reconnect.
+    pub seen_max: usize,
+}
+
+impl Default for LiveLimits {
+    fn default() -> LiveLimits {
+        LiveLimits {
+            waiting_max: 4_096,
+            followed_max: 500,
+            line_bytes_max: 1 << 20,
+            begin_bytes: 1 << 20,
+            turn_bytes: 256 << 10,
+            files_max: 1_000,
+            answer_bytes_max: 256 << 20,
+            asking_max: 64,
+            seen_max: 65_536,
+        }
+    }
+}
+
+/// What a source says.
+#[derive(Debug)]
+pub enum Said {
+    /// A line, a state, a begin, a gap, an end, or the clock.
+    Arrival(Box<Arrival<Item>>),
+    /// How the source itself fares.
+    Status(Status),
+    /// The person who watches has seen enough.
+    Stop,
+}
+
+/// How a source fares: for the person who watches, and for what is said at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All that is to be watched in this cluster has been listed once, or was refused.
+    Ready {
+        /// Cluster.
+        cluster: String,
+    },
+    /// Something does not work, and is tried again; or works again.
+    Trouble {
+        /// Cluster.
+        cluster: String,
+        /// What does not work, as a sentence.
+        what: String,
+    },
+    /// Lines were lost, or may have been.
+    Lost {
+        /// What was lost, as a sentence that says from when to when.
+        what: String,
+    },
+    /// So many more lines were read.
+    Counted {
+        /// Physical lines.
+        lines: u64,
+        /// Of them, lines that cannot matter and were skipped.
+        quiet: u64,
+    },
+    /// How many logs of a cluster are followed.
+    Following {
+        /// Cluster.
+        cluster: String,
+        /// Logs.
+        logs: usize,
+    },
+}
+
+/// The sending end of the channel.
+#[derive(Clone)]
+pub struct Feed {
+    to: mpsc::Sender<Said>,
+    /// The limits.
+    pub limits: LiveLimits,
+}
+
+/// Nobody listens any more: the source may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deaf;
+
+impl Feed {
+    /// A channel.
+    pub fn new(limits: LiveLimits) -> (Feed, mpsc::Receiver<Said>) {
+        let (to, from) = mpsc::channel(limits.waiting_max);
+        (Feed { to, limits }, from)
+    }
+
+    /// Says something; waits while too much is waiting.
+    pub async fn say(&self, said: Said) -> Result<(), Deaf> {
+        self.to.send(said).await.map_err(|_| Deaf)
+    }
+
+    /// The same from a thread that reads files.
+    pub fn say_blocking(&self, said: Said) -> Result<(), Deaf> {
+        self.to.blocking_send(said).map_err(|_| Deaf)
+    }
+
+    /// Says that something arrived.
+    pub async fn arrive(&self, arrival: Arrival<Item>) -> Result<(), Deaf> {
+        self.say(Said::Arrival(Box::new(arrival))).await
+    }
+
+    /// Says what does not work.
+    pub async fn trouble(&self, cluster: &str, what: impl Into<String>) -> Result<(), Deaf> {
+        self.say(Said::Status(Status::Trouble { cluster: cluster.to_string(), what: what.into() })).await
+    }
+
+    /// Says what a document holds, as seen at this time. An error says why it cannot be read.
+    pub async fn document(&self, origin: &SharedOrigin, bytes: &[u8], taken: Option<Time>) -> Result<Read, Deaf> {
+        let read = match document::read(bytes, Found { path: &origin.file, command: "" }) {
+            None => return Ok(Read::Unknown),
+            Some(Err(error)) => return Ok(Read::Broken(error)),
+            Some(Ok(document)) => document,
+        };
+        let taken = taken.or(read.taken);
+        for (at, fact) in read.facts {
+            self.arrive(Arrival::Item(Item::Event(event(origin, at, taken, fact)))).await?;
+        }
+        Ok(Read::Said(read.losses))
+    }
+
+    /// The same from a thread that reads files, in which a document tells itself when it was taken.
+    pub fn document_blocking(&self, origin: &SharedOrigin, bytes: &[u8], taken: Option<Time>) -> Result<Read, Deaf> {
+        Handle::current().block_on(self.document(origin, bytes, taken))
+    }
+
+    /// Says one state, as seen at this time.
+    pub async fn state(&self, origin: &SharedOrigin, taken: Option<Time>, state: State) -> Result<(), Deaf> {
+        let fact = Fact::State(Box::new(state));
+        self.arrive(Arrival::Item(Item::Event(event(origin, None, taken, fact)))).await
+    }
+}
+
+/// What became of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// It was read; what of it was lost, one sentence each.
+    Said(Vec<String>),
+    /// It is none that anybody knows.
+    Unknown,
+    /// It cannot be read, for this reason.
+    Broken(String),
+}
+
+fn event(origin: &SharedOrigin, at: Option<Time>, taken: Option<Time>, fact: Fact) -> Event {
+    Event {
+        at: at.or(taken),
+        origin: Arc::clone(origin),
+        seq: 0,
+        number: 0,
+        level: Level::Info,
+        text: "".into(),
+        signature: at.is_none().then_some(DOCUMENT),
+        fact,
+    }
+}

@@ -1,0 +1,212 @@
+//! The loop of `meshwhy tail`: what live sources say, into the engine, and what it finds, out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::origin::{Role, SharedOrigin};
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use super::Run;
+use crate::inputs::source::{Said, Status};
+use crate::inputs::{Counts, InputLimits, Item, Losses};
+use crate::outputs::printable;
+
+/// State is asked again at most so often, and takes at most one part in [`LOOK_SHARE`] of the time.
+const LOOK_PAUSE: Duration = Duration::from_secs(1);
+const LOOK_SHARE: u32 = 10;
+/// Clusters that have not answered by then are not waited for before state is asked.
+const READY_PATIENCE: Duration = Duration::from_secs(15);
+/// How often the status line is drawn.
+const STATUS_PAUSE: Duration = Duration::from_millis(500);
+
+/// A run that watches.
+pub(super) struct Watching<'r> {
+    run: Run<'r>,
+    counts: Counts,
+    losses: Losses,
+    limits: InputLimits,
+    began: Instant,
+    /// Clusters of which not everything has been listed or refused yet.
+    awaited: BTreeSet<String>,
+    /// Whether something arrived that state or cases may tell more of.
+    is_news: bool,
+    looked_at: Instant,
+    look_took: Duration,
+    status: StatusLine,
+    /// Who asks the pods of a cluster what they say of themselves.
+    asking: BTreeMap<String, Sender<SharedOrigin>>,
+}
+
+impl Watching<'_> {
+    pub fn new(run: Run<'_>, asking: BTreeMap<String, Sender<SharedOrigin>>) -> Watching<'_> {
+        let now = Instant::now();
+        Watching {
+            limits: run.config.input_limits,
+            run,
+            counts: Counts::default(),
+            losses: Losses::default(),
+            began: now,
+            status: StatusLine::new(asking.len(), now),
+            awaited: asking.keys().cloned().collect(),
+            asking,
+            is_news: false,
+            looked_at: now,
+            look_took: Duration::ZERO,
+        }
+    }
+
+    /// Hears until it is enough, or nobody reads what is found; returns the exit code.
+    pub fn hear(mut self, heard: &mut Receiver<Said>) -> anyhow::Result<u8> {
+        while let Some(said) = heard.blocking_recv() {
+            match said {
+                Said::Arrival(arrival) => self.arrival(*arrival)?,
+                Said::Status(status) => self.status(status),
+                Said::Stop => break,
+            }
+            if self.run.out.flush().is_err() {
+                break;
+            }
+        }
+        self.status.clear();
+        self.run.close(&self.counts, self.losses)
+    }
+
+    fn arrival(&mut self, arrival: Arrival<Item>) -> anyhow::Result<()> {
+        match arrival {
+            Arrival::Item(item) => return self.item(item),
+            Arrival::Clock(now) => {
+                self.run.engine.feed(Arrival::Clock(now));
+                self.print()?;
+                self.look_if_due()?;
+                self.status.draw(&self.counts);
+            }
+            Arrival::Begin(origin) => {
+                self.counts.files += 1;
+                if origin.role == Role::Istiod {
+                    self.ask(&origin);
+                }
+                self.run.engine.feed(Arrival::Begin(origin));
+            }
+            Arrival::Gap(origin) => self.run.engine.feed(Arrival::Gap(origin)),
+            Arrival::End(origin) => self.run.engine.feed(Arrival::End(origin)),
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, item: Item) -> anyhow::Result<()> {
+        if matches!(item, Item::Event(_)) {
+            self.counts.documents += 1;
+        }
+        self.is_news = true;
+        if let Some(origin) = self.run.take(item) {
+            self.ask(&origin);
+        }
+        self.print()
+    }
+
+    /// Has a pod asked what it says of itself; where too many wait, it is named again while it fails.
+    fn ask(&self, origin: &SharedOrigin) {
+        if let Some(asking) = self.asking.get(&*origin.cluster) {
+            let _ = asking.try_send(SharedOrigin::clone(origin));
+        }
+    }
+
+    /// Asks state, once all that is to be known first is known.
+    fn look_if_due(&mut self) -> anyhow::Result<()> {
+        let is_ready = self.awaited.is_empty() || READY_PATIENCE < self.began.elapsed();
+        if !self.is_news || !is_ready || self.looked_at.elapsed() < LOOK_PAUSE.max(self.look_took * LOOK_SHARE) {
+            return Ok(());
+        }
+        let begin = Instant::now();
+        self.run.engine.look();
+        self.is_news = false;
+        self.looked_at = Instant::now();
+        self.look_took = begin.elapsed();
+        self.print()
+    }
+
+    fn print(&mut self) -> anyhow::Result<()> {
+        while let Some(finding) = self.run.engine.poll() {
+            self.status.clear();
+            self.run.output.finding(self.run.out, &finding)?;
+        }
+        Ok(())
+    }
+
+    fn status(&mut self, status: Status) {
+        match status {
+            Status::Ready { cluster } => {
+                self.awaited.remove(&cluster);
+            }
+            Status::Trouble { cluster, what } => self.status.say(&format!("{cluster}: {what}")),
+            Status::Lost { what } => {
+                self.status.lost += 1;
+                self.status.say(&what);
+                self.losses.add(&self.limits, what);
+            }
+            Status::Counted { lines, quiet } => {
+                self.counts.lines += lines;
+                self.counts.quiet += quiet;
+            }
+            Status::Following { cluster, logs } => {
+                self.status.following.insert(cluster, logs);
+            }
+        }
+    }
+}
+
+/// One line at the foot of a terminal, on standard error.
+struct StatusLine {
+    is_on: bool,
+    is_drawn: bool,
+    drawn_at: Instant,
+    lines: u64,
+    clusters: usize,
+    following: BTreeMap<String, usize>,
+    lost: usize,
+}
+
+impl StatusLine {
+    fn new(clusters: usize, now: Instant) -> StatusLine {
+        StatusLine {
+            is_on: io::stderr().is_terminal(),
+            is_drawn: false,
+            drawn_at: now,
+            lines: 0,
+            clusters,
+            following: BTreeMap::new(),
+            lost: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        if std::mem::take(&mut self.is_drawn) {
+            eprint!("\r\x1b[K");
+        }
+    }
+
+    /// Says something that stays.
+    fn say(&mut self, what: &str) {
+        self.clear();
+        eprintln!("meshwhy: {}", printable(what));
+    }
+
+    fn draw(&mut self, counts: &Counts) {
+        let since = self.drawn_at.elapsed();
+        if !self.is_on || since < STATUS_PAUSE {
+            return;
+        }
+        let rate = (counts.lines - self.lines) * 1_000 / u64::try_from(since.as_millis()).unwrap_or(1).max(1);
+        let logs: usize = self.following.values().sum();
+        let clusters = if self.clusters == 1 { "1 cluster".to_string() } else { format!("{} clusters", self.clusters) };
+        let lost = if self.lost == 0 { String::new() } else { format!(", {} gaps", self.lost) };
+        eprint!("\r\x1b[K{clusters}, {logs} logs, {rate} lines/s{lost}; Ctrl-C ends");
+        // Nothing can be done where the terminal is gone.
+        let _ = io::stderr().flush();
+        self.is_drawn = true;
+        self.drawn_at = Instant::now();
+        self.lines = counts.lines;
+    }
+}
