@@ -6,6 +6,7 @@ mod documents;
 mod golden;
 mod inputs;
 mod invariants;
+mod live;
 mod repaired;
 mod schema;
 mod secrets;

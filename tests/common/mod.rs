@@ -1,5 +1,7 @@
 //! The samples, runs of the program over them, and seeded random numbers.
 
+pub mod kube_api;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
