@@ -27,6 +27,9 @@ const LABEL: usize = 13;
 /// What stands in front of a line below an outcome.
 const OUTCOME_GAP: &str = "       ";
 
+/// Passes of one check that are shown one by one: a mesh may have thousands of services in order.
+const PASSES_MAX: usize = 20;
+
 /// How the text looks.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
@@ -112,7 +115,13 @@ impl Page {
                 continue;
             }
             self.line(check.title);
+            let (mut passed, mut folded) = (0, 0);
             for item in shown {
+                passed += usize::from(item.outcome == Outcome::Pass);
+                if item.outcome == Outcome::Pass && PASSES_MAX < passed {
+                    folded += 1;
+                    continue;
+                }
                 let cluster = if item.cluster.is_empty() { String::new() } else { format!("{}: ", item.cluster) };
                 let text = printable(&format!("{cluster}{}: {}", item.object, item.reason)).into_owned();
                 self.outcome(item.outcome, &text);
@@ -121,6 +130,9 @@ impl Page {
                 } else if !item.remedy.is_empty() {
                     self.wrapped(OUTCOME_GAP, OUTCOME_GAP, &printable(&item.remedy));
                 }
+            }
+            if 0 < folded {
+                self.outcome(Outcome::Pass, &format!("and {folded} more"));
             }
         }
         let [pass, unknown, warn, fail] = counts;
@@ -603,6 +615,7 @@ pub fn trim_middle(text: &str, room: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::check::Check;
 
     #[test]
     fn text_is_broken_at_blanks_and_long_words_anywhere() {
@@ -635,5 +648,18 @@ mod tests {
         let at = |day, minute| Time::from_civil((2026, 3, day), (9, minute, 0), 0).expect("a moment");
         assert_eq!(span(at(1, 30), at(1, 41)), "2026-03-01T09:30:00Z to 09:41:00Z (11 min 0 s)");
         assert_eq!(span(at(1, 30), at(2, 30)), "2026-03-01T09:30:00Z to 2026-03-02T09:30:00Z (1 d 0 h)");
+    }
+
+    #[test]
+    fn many_passes_are_folded_and_what_is_wrong_is_not() {
+        static CHECK: Check = Check { id: "all", title: "All is well", before_linking: true, run: |_| Vec::new() };
+        let mut items: Vec<Item> =
+            (0..PASSES_MAX + 5).map(|at| Item::pass("east", format!("Service {at}"), "in order")).collect();
+        items.push(Item::warn("east", "Service late", "old", "renew it"));
+        let page = Page { look: Look { width: 80, colour: false, quiet: false, live: false }, text: String::new() };
+        let text = page.checks(&[Checked { check: &CHECK, items }], &[]);
+        assert_eq!(text.matches("in order").count(), PASSES_MAX, "{text}");
+        assert!(text.contains("and 5 more") && text.contains("Service late: old"), "{text}");
+        assert!(text.contains("0 failed, 1 warned, 25 passed"), "{text}");
     }
 }
