@@ -78,7 +78,8 @@ enum Command {
 ///
 /// Follows the logs of istiod, ztunnel, east-west gateways, waypoints and istio-cni, and of the pods you choose, watches
 /// the objects that matter, and says what opens, what becomes surer and what is resolved. Ctrl-C prints the whole report.
-/// It only gets, lists and watches, and reads pods' logs; what it may not read, it says, and does without.
+/// It only gets, lists and watches, reads pods' logs, and asks through port-forwards for what only reads; what it may not
+/// do, it says, and does without.
 #[derive(Args)]
 #[command(after_long_help = TAIL_HELP)]
 struct Tail {

@@ -103,8 +103,8 @@ pub struct Cluster {
 /// Reads the kubeconfig and makes a client for each context; without any the current one, or the cluster this runs in.
 pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow::Result<Vec<Cluster>> {
     let read = match &kubeconfig {
-        Some(path) => Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display())),
-        None => Kubeconfig::read().context("cannot read the kubeconfig"),
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
     };
     let config = match read {
         Ok(config) => config,
@@ -116,7 +116,7 @@ pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow
             {
                 return Ok(vec![cluster("this-cluster", config)?]);
             }
-            return Err(error.context("no cluster to watch\nhint: name a kubeconfig with --kubeconfig or KUBECONFIG"));
+            bail!("no cluster to watch: {error}\nhint: name a kubeconfig with --kubeconfig or KUBECONFIG");
         }
     };
     let known: Vec<&str> = config.contexts.iter().map(|context| &*context.name).collect();
