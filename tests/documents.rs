@@ -9,7 +9,7 @@ use meshwhy_parsers::frame::Scan;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::common::meshwhy;
+use crate::common::{meshwhy, root};
 
 /// A Service as the API server prints it.
 fn service(at: usize) -> Value {
@@ -53,6 +53,35 @@ fn read(folder: &Path) -> (u64, String) {
     let losses: Vec<&str> =
         summary["losses"].as_array().expect("losses").iter().filter_map(|loss| loss.as_str()).collect();
     (summary["documents"].as_u64().expect("a count"), losses.join("\n"))
+}
+
+#[test]
+fn clusters_are_told_apart_however_people_lay_out_what_they_saved() {
+    let clusters = ["lyon", "nantes"];
+    let input = root().join("samples/state-two-roots/input");
+    let layouts: [(&str, fn(&str, &str) -> String); 4] = [
+        ("a folder for each cluster", |cluster, file| format!("{cluster}/{file}")),
+        ("with a folder of objects", |cluster, file| format!("{cluster}/k8s/{file}")),
+        ("below one folder of objects", |cluster, file| format!("k8s/{cluster}/{file}")),
+        ("one file for each cluster", |cluster, _| format!("cluster-{cluster}.yaml")),
+    ];
+    for (name, layout) in layouts {
+        let folder = tempfile::tempdir().expect("a folder");
+        for cluster in clusters {
+            for entry in fs::read_dir(input.join(cluster).join("k8s")).expect("the sample's objects") {
+                let path = entry.expect("a file").path();
+                let file = path.file_name().expect("a name").to_string_lossy().into_owned();
+                let to = folder.path().join(layout(cluster, &file));
+                let before = fs::read_to_string(&to).map(|text| format!("{text}---\n")).unwrap_or_default();
+                let text = fs::read_to_string(&path).expect("the sample's objects");
+                write(folder.path(), &layout(cluster, &file), before + &text);
+            }
+        }
+        let output = run(folder.path());
+        let text = String::from_utf8_lossy(&output.stdout);
+        let summary: Value = serde_json::from_str(text.lines().last().expect("a summary")).expect("a record");
+        assert_eq!(summary["causes"], json!(["root-of-trust-mismatch"]), "{name}: {text}");
+    }
 }
 
 /// What reaches the engine.
