@@ -55,11 +55,14 @@ fn read(folder: &Path) -> (u64, String) {
     (summary["documents"].as_u64().expect("a count"), losses.join("\n"))
 }
 
+/// Where a file of a cluster is saved.
+type Layout = fn(&str, &str) -> String;
+
 #[test]
 fn clusters_are_told_apart_however_people_lay_out_what_they_saved() {
     let clusters = ["lyon", "nantes"];
     let input = root().join("samples/state-two-roots/input");
-    let layouts: [(&str, fn(&str, &str) -> String); 4] = [
+    let layouts: [(&str, Layout); 4] = [
         ("a folder for each cluster", |cluster, file| format!("{cluster}/{file}")),
         ("with a folder of objects", |cluster, file| format!("{cluster}/k8s/{file}")),
         ("below one folder of objects", |cluster, file| format!("k8s/{cluster}/{file}")),
