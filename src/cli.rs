@@ -103,31 +103,19 @@ struct Tail {
     #[arg(long, value_name = "[NAMESPACE/]LABELS")]
     pods: Vec<String>,
 
-    /// How long ago logs begin: 30s, 5m, 2h.
+    /// How long ago the logs of clusters begin: 30s, 5m, 2h. Files begin at their last MiB.
     #[arg(long, value_name = "AGO", default_value = "1m")]
     since: String,
 
-    /// Begin at so many lines before the end of each log instead.
+    /// Begin at so many lines before the end of each log or file instead.
     #[arg(long, value_name = "LINES", conflicts_with = "since")]
     tail: Option<u32>,
 
     #[command(flatten)]
     judging: Judging,
 
-    /// How to print.
-    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
-    output: Format,
-
     #[command(flatten)]
-    printing: Printing,
-
-    /// Also print every event that is evidence, as a record (NDJSON only).
-    #[arg(long)]
-    events: bool,
-
-    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
-    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
-    signatures: Option<PathBuf>,
+    naming: Naming,
 }
 
 const TAIL_HELP: &str = "\
@@ -149,20 +137,8 @@ struct Replay {
     #[command(flatten)]
     reading: Reading,
 
-    /// How to print.
-    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
-    output: Format,
-
     #[command(flatten)]
-    printing: Printing,
-
-    /// Also print every event that is evidence, as a record (NDJSON only).
-    #[arg(long)]
-    events: bool,
-
-    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
-    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
-    signatures: Option<PathBuf>,
+    naming: Naming,
 
     /// Parse every line, also those that cannot matter.
     #[arg(long, hide = true)]
@@ -244,6 +220,34 @@ Exit codes:
   0  no hop fails, as far as state tells
   1  a hop fails
   2  could not do what was asked";
+
+/// What causes are named by, and how they are printed.
+#[derive(Args)]
+struct Naming {
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
+    output: Format,
+
+    #[command(flatten)]
+    printing: Printing,
+
+    /// Also print every event that is evidence, as a record (NDJSON only).
+    #[arg(long)]
+    events: bool,
+
+    /// Signatures of your own, besides the built-in ones (see `meshwhy signatures check --help`).
+    #[arg(long, value_name = "FILE", env = "MESHWHY_SIGNATURES")]
+    signatures: Option<PathBuf>,
+}
+
+impl Naming {
+    fn output(&self, live: bool) -> Box<dyn Output> {
+        match self.output {
+            Format::Text => self.printing.text(live),
+            Format::Ndjson => Box::new(Ndjson::new(self.events, self.printing.quiet)),
+        }
+    }
+}
 
 /// What to read.
 #[derive(Args)]
@@ -540,16 +544,16 @@ fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
 }
 
 fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let signatures = config::signatures(flags.signatures.as_deref())?;
+    let signatures = config::signatures(flags.naming.signatures.as_deref())?;
     let scan = if signatures.is_empty() { Scan::On } else { Scan::Off };
     let only_files = !flags.paths.is_empty() && flags.context.is_empty() && flags.kubeconfig.is_none();
     let watched = config::watched(&flags.since, flags.tail, &flags.pods, scan)?;
     let replay = ReplayConfig {
         cluster_names: flags.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
         scan,
-        fail_on: flags.printing.fail_on.resolve(),
-        events: flags.events,
-        quiet: flags.printing.quiet,
+        fail_on: flags.naming.printing.fail_on.resolve(),
+        events: flags.naming.events,
+        quiet: flags.naming.printing.quiet,
         causes: config::causes(&flags.judging.only, &flags.judging.disable, &signatures)?,
         signatures,
         ..ReplayConfig::of(flags.paths)
@@ -560,32 +564,22 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         lines: flags.tail,
         ..TailConfig::of(replay, (!only_files).then_some(watched))
     };
-    let mut output: Box<dyn Output> = match flags.output {
-        Format::Text => flags.printing.text(true),
-        Format::Ndjson => Box::new(Ndjson::new(flags.events, flags.printing.quiet)),
-    };
-    crate::run::tail(&config, &mut *output, out)
+    crate::run::tail(&config, &mut *flags.naming.output(true), out)
 }
 
 fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let signatures = config::signatures(flags.signatures.as_deref())?;
+    let signatures = config::signatures(flags.naming.signatures.as_deref())?;
     // The scan knows what the built-in signatures look for, not what the user's do.
     let scan = if flags.no_scan || !signatures.is_empty() { Scan::Off } else { Scan::On };
     let config = ReplayConfig {
         scan,
-        fail_on: flags.printing.fail_on.resolve(),
-        events: flags.events,
-        quiet: flags.printing.quiet,
+        fail_on: flags.naming.printing.fail_on.resolve(),
+        events: flags.naming.events,
+        quiet: flags.naming.printing.quiet,
         ..flags.reading.config(signatures)?
     };
-    let mut output: Box<dyn Output> = match flags.output {
-        Format::Text => {
-            let live = !config.quiet && matches!(&config.paths[..], [path] if path.as_os_str() == "-");
-            flags.printing.text(live)
-        }
-        Format::Ndjson => Box::new(Ndjson::new(config.events, config.quiet)),
-    };
-    crate::run::replay(&config, &mut *output, out)
+    let live = !config.quiet && matches!(&config.paths[..], [path] if path.as_os_str() == "-");
+    crate::run::replay(&config, &mut *flags.naming.output(live), out)
 }
 
 /// Answers a question about state.

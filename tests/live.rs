@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::Path;
 use std::pin::Pin;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
@@ -512,6 +513,35 @@ impl Drop for Running {
     }
 }
 
+/// The program, watching two clusters. What it says of troubles is not heard.
+fn tail(kubeconfig: &Path) -> Running {
+    let args = ["tail", "--context=east", "--context=west", "--output=ndjson", "--kubeconfig"];
+    Running::start(meshwhy().args(args).arg(kubeconfig).stderr(Stdio::null()))
+}
+
+#[test]
+fn tail_asks_a_proxy_that_fails_for_its_dump_while_another_cluster_does_not_answer() {
+    let (east, west) = (KubeApi::start("east"), KubeApi::start("west"));
+    west.stop(Close::Reset);
+    east.apply(pod("istio-system", "ztunnel-x", &[("app", "ztunnel")], &["istio-proxy"]));
+    east.serve("istio-system", "ztunnel-x", 15000, |_| (200, "{}".to_string()));
+    let config = kubeconfig_file(&[&east, &west]);
+    let mut tail = tail(config.path());
+    east.wait_for("get pods/log", 1);
+    assert!(east.asked("tunnel /config_dump").is_empty(), "a proxy in order is left alone");
+    let line = format!(
+        "{:.6}\terror\taccess\tconnection complete\tsrc.addr=10.61.0.8:40112 src.workload=\"web-1\" src.namespace=\"shop\" \
+         src.identity=\"spiffe://cluster.local/ns/shop/sa/web\" dst.addr=240.240.0.3:15008 dst.hbone_addr=240.240.0.3:9080 \
+         dst.service=\"cart.shop.svc.cluster.local\" direction=\"outbound\" bytes_sent=0 bytes_recv=0 duration=\"10001ms\" \
+         error=\"connection timed out, maybe a NetworkPolicy is blocking HBONE port 15008: deadline has elapsed\"",
+        Timestamp::now()
+    );
+    east.log("istio-system", "ztunnel-x", "istio-proxy", line);
+    let finding = tail.until(r#""type":"finding""#);
+    assert!(finding.contains("240.240.0.3"), "{finding}");
+    east.wait_for("tunnel /config_dump", 1);
+}
+
 #[test]
 fn tail_names_what_one_of_two_clusters_says_over_cuts_and_only_reads() {
     let (east, west) = (KubeApi::start("east"), KubeApi::start("west"));
@@ -524,13 +554,7 @@ fn tail_names_what_one_of_two_clusters_says_over_cuts_and_only_reads() {
         east.log("istio-system", "istiod-1", "discovery", line);
     };
     let config = kubeconfig_file(&[&east, &west]);
-    let mut tail = Running::start(
-        meshwhy()
-            .args(["tail", "--context=east", "--context=west", "--output=ndjson", "--kubeconfig"])
-            .arg(config.path())
-            // It says what was cut.
-            .stderr(Stdio::null()),
-    );
+    let mut tail = tail(config.path());
     east.wait_for("get pods/log", 1);
     log("error", "remote cluster west failed to sync after 30s");
     east.fail("get pods/log", 1, Failure::Status(500));
@@ -575,12 +599,7 @@ fn tail_names_what_state_alone_shows_and_says_when_it_is_repaired() {
     east.apply(json!({"apiVersion": "v1", "kind": "Secret", "data": {"west": access}, "metadata": {
         "name": "istio-remote-secret-west", "namespace": "istio-system", "labels": {"istio/multiCluster": "true"}}}));
     let config = kubeconfig_file(&[&east, &west]);
-    let mut tail = Running::start(
-        meshwhy()
-            .args(["tail", "--context=east", "--context=west", "--output=ndjson", "--kubeconfig"])
-            .arg(config.path())
-            .stderr(Stdio::null()),
-    );
+    let mut tail = tail(config.path());
     let opened = tail.until("root-of-trust-mismatch");
     assert!(opened.contains(r#""stage":"opened""#), "{opened}");
     assert!(!opened.contains(&west.token()), "no token is printed");

@@ -182,6 +182,21 @@ pub struct Event {
 pub const DOCUMENT: &str = "document";
 
 impl Event {
+    /// What a state document says that was taken, or last changed, at `taken`. Only what has a time of its own, `at`,
+    /// happened then.
+    pub fn of_document(origin: SharedOrigin, at: Option<Time>, taken: Option<Time>, fact: Fact) -> Event {
+        Event {
+            at: at.or(taken),
+            origin,
+            seq: 0,
+            number: 0,
+            level: Level::Info,
+            text: Text::default(),
+            signature: at.is_none().then_some(DOCUMENT),
+            fact,
+        }
+    }
+
     /// Whether a state document said it, which shows what was so when it was taken, and not that something happened then.
     pub fn is_document(&self) -> bool {
         self.signature == Some(DOCUMENT)

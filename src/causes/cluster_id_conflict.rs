@@ -7,6 +7,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, RefusedWhy, Remote, RemoteWhat};
 
 use super::remote_api::secret_of;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::mesh::SECRET_PREFIX;
 use crate::engine::view::View;
 
 /// The cause.
@@ -104,7 +105,7 @@ fn registered<'w>(view: &View<'w>, refusal: &Arc<Event>, claimed: &str) -> (Vec<
 }
 
 /// Whether two names are one name written in two ways: `south` and `mesh-south`, `eu_west` and `eu-west`.
-fn is_alike(a: &str, b: &str) -> bool {
+pub fn is_alike(a: &str, b: &str) -> bool {
     const NAME_MIN: usize = 3;
     let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_', '.'], "");
     let (a, b) = (plain(a), plain(b));
@@ -156,7 +157,7 @@ fn overwrites_local(view: &View<'_>) -> Vec<Verdict> {
             continue;
         };
         // One set of secrets for all clusters holds one's own too; only a secret named for another cluster is wrong.
-        let named = secret.rsplit('/').next().unwrap_or("").strip_prefix("istio-remote-secret-").unwrap_or(cluster);
+        let named = secret.rsplit('/').next().unwrap_or("").strip_prefix(SECRET_PREFIX).unwrap_or(cluster);
         if named == &**cluster || is_alike(named, cluster) {
             continue;
         }

@@ -10,7 +10,7 @@ mod ca_provider_unavailable;
 mod cert_revoked;
 mod client_cert_rejected;
 mod clock_skew;
-mod cluster_id_conflict;
+pub mod cluster_id_conflict;
 mod cni_failure;
 mod config_invalid;
 mod conntrack_problem;

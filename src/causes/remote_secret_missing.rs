@@ -10,6 +10,7 @@ use meshwhy_parsers::table::label;
 
 use super::saved;
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::mesh::SECRET_PREFIX;
 use crate::engine::view::View;
 
 /// The page.
@@ -50,9 +51,6 @@ pub static CAUSE: Cause = Cause {
     ],
 };
 
-/// Prefix of the names that istioctl gives to remote secrets.
-const PREFIX: &str = "istio-remote-secret-";
-
 /// Label by which istiod finds them.
 const LABEL: &str = "istio/multiCluster";
 
@@ -73,7 +71,7 @@ struct TakenUp<'w> {
 impl TakenUp<'_> {
     /// Whether some istiod knows this cluster, by its own log or by a table.
     fn has(&self, remote: &str) -> bool {
-        let suffix = format!("{PREFIX}{remote}");
+        let suffix = format!("{SECRET_PREFIX}{remote}");
         self.clusters.contains(remote) || self.secrets.iter().any(|secret| secret.ends_with(&suffix))
     }
 }
@@ -146,7 +144,7 @@ fn secret_never_processed(view: &View<'_>) -> Vec<Verdict> {
             Some((parts.next()?, parts.next()?))
         });
         let Some((namespace, name)) = secret else { continue };
-        let Some(remote) = name.strip_prefix(PREFIX) else { continue };
+        let Some(remote) = name.strip_prefix(SECRET_PREFIX) else { continue };
         if taken.has(remote) || remote == &*known.first.origin.cluster {
             continue;
         }
@@ -214,12 +212,12 @@ fn listed_without(view: &View<'_>) -> Vec<Verdict> {
     let alone = alone(view);
     let missing = view.states().find(|(_, state)| match state {
         State::Missing { kind, name, .. } => {
-            kind.starts_with("secret") && (name.contains("multiCluster") || name.starts_with(PREFIX))
+            kind.starts_with("secret") && (name.contains("multiCluster") || name.starts_with(SECRET_PREFIX))
         }
         _ => false,
     });
     if let Some((event, State::Missing { name, .. })) = missing {
-        let remote = name.strip_prefix(PREFIX).unwrap_or("");
+        let remote = name.strip_prefix(SECRET_PREFIX).unwrap_or("");
         let knows_some = !taken_up(view).secrets.is_empty() && remote.is_empty();
         // In a cluster whose istiod is elsewhere there is nothing to find.
         let has_istiod =

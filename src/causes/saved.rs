@@ -6,10 +6,8 @@ use meshwhy_parsers::event::{Addr, Event, Fact, Kind};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::table::label;
 
+use crate::engine::mesh::NETWORK;
 use crate::engine::view::View;
-
-/// Label that names a network on a namespace, a gateway or a pod.
-pub(super) const NETWORK_LABEL: &str = "topology.istio.io/network";
 
 /// Ports through which traffic crosses networks: sidecars and ambient.
 pub const CROSS_NETWORK_PORTS: [u16; 2] = [15443, 15008];
@@ -103,7 +101,7 @@ pub(super) fn is_east_west(name: &str, labels: &str) -> bool {
     let named = ["eastwest", "east-west", "cross-network", "crossnetwork"].iter().any(|part| name.contains(part));
     named
         || label(labels, "istio") == Some("eastwestgateway")
-        || label(labels, NETWORK_LABEL).is_some_and(|network| !network.is_empty())
+        || label(labels, NETWORK).is_some_and(|network| !network.is_empty())
 }
 
 /// The network label of each cluster's system namespace, where a table shows it: empty where the label is missing.

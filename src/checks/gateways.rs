@@ -10,7 +10,9 @@ use crate::causes::eastwest_gateway_no_address as no_address;
 use crate::causes::{eastwest_gateway_down, eastwest_gateway_misconfigured as misconfigured};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Doc, Gateway, GatewayKind, NETWORK, What, env, is_east_west};
+use crate::engine::mesh::{
+    Cluster, Doc, GATEWAY_API, GATEWAY_NAME, Gateway, GatewayKind, NETWORK, What, env, is_east_west,
+};
 use crate::engine::view::View;
 
 /// See the title.
@@ -29,10 +31,6 @@ const GATEWAY_PORT: &str = "networking.istio.io/gatewayPort";
 const NODE_SELECTOR: &str = "traffic.istio.io/nodeSelector";
 /// API group of Istio's own Gateway.
 const ISTIO: &str = "networking.istio.io";
-/// API group of the Gateway API.
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
-/// Label of what was made for a Gateway of the Gateway API: its name.
-const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 
 fn run(view: &View<'_>) -> Vec<Item> {
     let mut items = Vec::new();

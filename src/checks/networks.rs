@@ -16,7 +16,7 @@ use crate::causes::saved::{self, CROSS_NETWORK_PORTS};
 use crate::causes::{network_label_wrong, tunnel};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Class, Cluster, Doc, Gateway, NETWORK, What as Owner, env, is_east_west};
+use crate::engine::mesh::{Class, Cluster, Doc, GATEWAY_NAME, Gateway, NETWORK, What as Owner, env, is_east_west};
 use crate::engine::view::View;
 
 /// See the title.
@@ -431,10 +431,7 @@ impl<'a> Side<'a> {
     fn is_east_west(&self, pod: &Object) -> bool {
         pod.label("istio") == Some("eastwestgateway")
             || is_east_west(&pod.name)
-            || self
-                .cluster
-                .own_gateways()
-                .any(|gateway| pod.label("gateway.networking.k8s.io/gateway-name") == Some(&*gateway.object.name))
+            || self.cluster.own_gateways().any(|gateway| pod.label(GATEWAY_NAME) == Some(&*gateway.object.name))
     }
 
     /// What ztunnels take for their network: running ones first, else what they would be started with.

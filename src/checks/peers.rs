@@ -14,7 +14,7 @@ use crate::causes::peering_disconnected as disconnected;
 use crate::causes::remote_api::shortened;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{CLUSTER, Cluster, Gateway};
+use crate::engine::mesh::{CLUSTER, Cluster, GATEWAY_API, Gateway};
 use crate::engine::view::View;
 
 /// See the title.
@@ -23,8 +23,6 @@ pub static CHECK: Check =
 
 /// How long a link may take to come up before it counts as down.
 const SETTLES: Duration = Duration::from_secs(120);
-/// API group of the Gateway API.
-const GATEWAYS: &str = "gateway.networking.k8s.io";
 
 fn run(view: &View<'_>) -> Vec<Item> {
     let mut items = Vec::new();
@@ -187,7 +185,7 @@ impl Asked<'_, '_> {
 fn one_way(cluster: &Cluster, other: &Cluster) -> Option<Item> {
     let peer = cluster.peer_gateways().find(|gateway| gateway.object.stands_for(other))?;
     let knows_back = other.peer_gateways().any(|gateway| gateway.object.stands_for(cluster));
-    if knows_back || !other.knows_all_of("Gateway", GATEWAYS, "") {
+    if knows_back || !other.knows_all_of("Gateway", GATEWAY_API, "") {
         return None;
     }
     let (here, there) = (cluster.title(), other.title());

@@ -8,7 +8,7 @@ use meshwhy_parsers::time::Time;
 use super::shown;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Doc, GatewayKind};
+use crate::engine::mesh::{Cluster, Doc, GATEWAY_NAME, GatewayKind};
 use crate::engine::view::View;
 
 /// The check.
@@ -53,7 +53,7 @@ impl Part {
     fn of(cluster: &Cluster, namespace: &str, name: &str, label: impl Fn(&str) -> Option<String>) -> Option<Part> {
         let app = label("app");
         let east_west = |name: &str| ["eastwest", "east-west"].iter().any(|part| name.contains(part));
-        if let Some(gateway) = label("gateway.networking.k8s.io/gateway-name") {
+        if let Some(gateway) = label(GATEWAY_NAME) {
             let mut known = cluster.gateways().into_iter().filter(|known| known.kind == GatewayKind::Gateway);
             let is_mesh = known.any(|known| *known.object.name == *gateway && *known.object.namespace == *namespace);
             return Some(if is_mesh || east_west(&gateway) { Part::EastWest } else { Part::Gateway });

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Event, Fact, Kind, RemoteWhat};
 use meshwhy_parsers::state::istiod::{RemoteRow, Said};
 
-use super::remote_secrets::{self, id_of};
+use super::remote_secrets;
 use crate::causes::{self, remote_api};
 use crate::engine::cause::{Confidence, Rule, Verdict};
 use crate::engine::check::{Check, Item, Outcome};
@@ -175,7 +175,7 @@ impl<'w> Plane<'w> {
         let failed = last.last.at;
         // A new secret makes istiod read the cluster anew, and the status with it.
         let is_new_secret = self.cluster.remote_secrets().iter().any(|found| {
-            id_of(found) == id && failed.is_some_and(|failed| found.secret.created.is_some_and(|made| failed < made))
+            found.id() == id && failed.is_some_and(|failed| found.secret.created.is_some_and(|made| failed < made))
         });
         // What was saved before those lines tells nothing of what came after.
         let is_later = !matches!((failed, self.cluster.latest), (Some(failed), Some(latest)) if latest < failed);
@@ -215,7 +215,7 @@ impl<'w> Plane<'w> {
     /// The first sync timed out, and nothing tells why.
     fn timed_out(&self, event: &Arc<Event>, row: &RemoteRow) -> Item {
         let id = &*row.id;
-        let config = self.cluster.remote_secrets().into_iter().find(|found| id_of(found) == id);
+        let config = self.cluster.remote_secrets().into_iter().find(|found| found.id() == id);
         let config = config.and_then(|found| found.config);
         // Where all else that can fail is seen to be in order, the way is left.
         let is_sound = self.secrets.iter().any(|(of, item)| of == id && item.outcome == Outcome::Pass);

@@ -11,9 +11,10 @@ use meshwhy_parsers::state::object::{KubeAuth, Kubeconfig, Object};
 use meshwhy_parsers::state::proxy::Stat;
 
 use super::cluster_ids::id_shown;
+use crate::causes::cluster_id_conflict::is_alike;
 use crate::engine::cause::{Confidence, Verdict};
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Doc, Istiod, REMOTE_SECRET, RemoteSecret};
+use crate::engine::mesh::{Cluster, Doc, GATEWAY_API, Istiod, REMOTE_SECRET, RemoteSecret, SECRET_PREFIX};
 use crate::engine::view::View;
 
 /// The check.
@@ -23,9 +24,6 @@ pub static CHECK: Check = Check {
     before_linking: false,
     run,
 };
-
-/// Names that istioctl gives to remote secrets begin like this.
-const PREFIX: &str = "istio-remote-secret-";
 
 /// How long before its end a credential is worth a warning.
 const ENDS_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -44,7 +42,7 @@ pub(super) fn judged<'w>(view: &View<'w>, local: &'w Cluster) -> Vec<(String, It
     let secrets = local.remote_secrets().into_iter().filter(|found| &*found.secret.name != "istio-kubeconfig");
     let secrets: Vec<_> = secrets.collect();
     let asked = Asked { view, local, secrets: &secrets };
-    let mut items: Vec<_> = secrets.iter().map(|secret| (id_of(secret).to_string(), asked.judge(secret))).collect();
+    let mut items: Vec<_> = secrets.iter().map(|secret| (secret.id().to_string(), asked.judge(secret))).collect();
     if reads_secrets(local) {
         let missing = view.others(local).filter_map(|other| Some((other.title().to_string(), asked.missing(other)?)));
         items.extend(missing);
@@ -84,7 +82,7 @@ struct For<'w> {
 impl<'w> Asked<'_, 'w, '_> {
     fn judge(&self, found: &RemoteSecret<'w>) -> Item {
         let secret = found.secret;
-        let id = id_of(found);
+        let id = found.id();
         let called: Vec<&Cluster> = self.others().filter(|other| other.is_called(id)).collect();
         let target = For { id, cluster: (called.len() == 1).then(|| called.first().copied()).flatten() };
         if let Some(item) = self.misplaced(secret, &target) {
@@ -138,7 +136,7 @@ impl<'w> Asked<'_, 'w, '_> {
         let is_read = |other: &RemoteSecret<'_>| {
             is_system(&other.secret.namespace)
                 && other.secret.label(REMOTE_SECRET) == Some("true")
-                && id_of(other) == target.id
+                && other.id() == target.id
         };
         let another = self.secrets.iter().find(|other| is_read(other));
         let warn = |advice: String| Item::warn(self.local.title(), secret.title(), &why, advice);
@@ -146,7 +144,7 @@ impl<'w> Asked<'_, 'w, '_> {
             return Some(warn(format!("delete it: istiod reads {} instead", another.secret.title())));
         }
         // A Secret that only looks like one, such as a kubeconfig of another tool.
-        if target.cluster.is_none() && !secret.name.starts_with(PREFIX) {
+        if target.cluster.is_none() && !secret.name.starts_with(SECRET_PREFIX) {
             return Some(warn("istiod reads only Secrets of its own namespace with that label".to_string()));
         }
         if self.local.is_peered() {
@@ -166,7 +164,7 @@ impl<'w> Asked<'_, 'w, '_> {
         if self.local.id() != Some(target.id) {
             return None;
         }
-        let named = secret.name.strip_prefix(PREFIX).unwrap_or(target.id);
+        let named = secret.name.strip_prefix(SECRET_PREFIX).unwrap_or(target.id);
         if named == target.id || is_alike(named, target.id) || named == &*self.local.name {
             let reason = "it is for the cluster it lies in: istiod leaves it aside";
             return Some(Item::pass(self.local.title(), secret.title(), reason));
@@ -275,9 +273,8 @@ impl<'w> Asked<'_, 'w, '_> {
         if self.view.mesh().clusters().any(|cluster| cluster.is_called(&config.cluster)) {
             return None;
         }
-        let is_free = |other: &&Cluster| {
-            other.id().is_some() && !self.secrets.iter().any(|secret| other.is_called(id_of(secret)))
-        };
+        let is_free =
+            |other: &&Cluster| other.id().is_some() && !self.secrets.iter().any(|secret| other.is_called(secret.id()));
         let free: Vec<&Cluster> = self.others().filter(is_free).collect();
         let by_ca = free.iter().find_map(|other| {
             let (object, ca) = api_ca(other)?;
@@ -285,7 +282,7 @@ impl<'w> Asked<'_, 'w, '_> {
         });
         by_ca.or_else(|| {
             let [only] = free.as_slice() else { return None };
-            let stem = secret.name.strip_prefix(PREFIX).unwrap_or("");
+            let stem = secret.name.strip_prefix(SECRET_PREFIX).unwrap_or("");
             let is_known_as =
                 |name: &str| only.id() == Some(name) || is_alike(name, only.title()) || *only.name == *name;
             (is_known_as(&config.cluster) || is_known_as(stem)).then_some((*only, None))
@@ -551,7 +548,7 @@ impl<'w> Asked<'_, 'w, '_> {
     fn may_be_peer(&self, other: &Cluster) -> bool {
         let may_be = |cluster: &Cluster| {
             let planes = cluster.control_planes();
-            !cluster.knows_all_of("Gateway", "gateway.networking.k8s.io", "")
+            !cluster.knows_all_of("Gateway", GATEWAY_API, "")
                 && (planes.is_empty() || planes.iter().any(|plane| plane.is_solo()))
         };
         let has_secrets = |cluster: &Cluster| !cluster.remote_secrets().is_empty();
@@ -563,8 +560,8 @@ impl<'w> Asked<'_, 'w, '_> {
         let id = other.title();
         let is_for = |secret: &RemoteSecret<'w>| {
             let is_meant = || secret.config.and_then(|config| self.meant(secret.secret, config));
-            other.is_called(id_of(secret))
-                || secret.secret.name.strip_prefix(PREFIX) == Some(id)
+            other.is_called(secret.id())
+                || secret.secret.name.strip_prefix(SECRET_PREFIX) == Some(id)
                 || is_meant().is_some_and(|(meant, _)| meant.name == other.name)
         };
         if other.is_peered() || self.local.id() == Some(id) || self.secrets.iter().any(is_for) {
@@ -697,14 +694,6 @@ fn none_managed(istiod: &Istiod) -> Option<&Arc<Event>> {
     stats.iter().find(is_of_remote).filter(|stat| stat.value == 0.0).map(|_| event)
 }
 
-/// The cluster ID a remote secret is for: its data key, else what its name says.
-pub(super) fn id_of<'m>(found: &RemoteSecret<'m>) -> &'m str {
-    match found.config {
-        Some(config) => &config.cluster,
-        None => found.secret.name.strip_prefix(PREFIX).unwrap_or(""),
-    }
-}
-
 /// The CA of a cluster's API server, as Kubernetes publishes it in every namespace.
 pub(super) fn api_ca(cluster: &Cluster) -> Option<(&Doc<Object>, &[Cert])> {
     cluster.config_maps().filter(|(object, _)| &*object.name == "kube-root-ca.crt").find_map(|(object, map)| {
@@ -739,15 +728,6 @@ fn host_of(server: &str) -> &str {
         Some(v6) => v6.split(']').next().unwrap_or(""),
         None => authority.split(':').next().unwrap_or(""),
     }
-}
-
-/// Whether two names are one name written in two ways: `south` and `mesh-south`, `eu_west` and `eu-west`.
-fn is_alike(a: &str, b: &str) -> bool {
-    const NAME_MIN: usize = 3;
-    let plain = |name: &str| name.to_ascii_lowercase().replace(['-', '_', '.'], "");
-    let (a, b) = (plain(a), plain(b));
-    let shorter = a.len().min(b.len());
-    shorter >= NAME_MIN && (a.contains(&b) || b.contains(&a))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use meshwhy_parsers::state::object::{Map, Object, Service};
 use super::shown;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Doc, GLOBAL, Mesh};
+use crate::engine::mesh::{Cluster, Doc, GATEWAY_NAME, GLOBAL, Mesh};
 use crate::engine::view::View;
 
 /// The check.
@@ -43,7 +43,7 @@ fn by_name(mesh: &Mesh) -> BTreeMap<(String, String), Vec<Of<'_>>> {
                 || &*object.name == "kubernetes";
             // Each cluster has gateways of its own, and they differ as they should.
             let of_gateway = gateways.contains(&&*object.name)
-                || object.label("gateway.networking.k8s.io/gateway-name").is_some()
+                || object.label(GATEWAY_NAME).is_some()
                 || object.label("istio").is_some_and(|role| role.ends_with("gateway"));
             if !of_system && !of_gateway && !object.namespace.is_empty() {
                 let key = (object.namespace.to_string(), object.name.to_string());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::document::{self, Found};
-use meshwhy_parsers::event::{DOCUMENT, Event, Level};
+use meshwhy_parsers::event::Event;
 use meshwhy_parsers::frame::{Framer, Scan};
 use meshwhy_parsers::origin::{self, Origin};
 
@@ -57,16 +57,7 @@ pub fn world(files: &[Saved<'_>]) -> World {
         assert_eq!(document.losses, [""; 0], "{cluster}/{path} is read whole");
         for (at, fact) in document.facts {
             ordinal += 1;
-            let event = Event {
-                at: at.or(document.taken),
-                origin: Arc::clone(&origin),
-                seq: 0,
-                number: 0,
-                level: Level::Info,
-                text: "".into(),
-                signature: at.is_none().then_some(DOCUMENT),
-                fact,
-            };
+            let event = Event::of_document(Arc::clone(&origin), at, document.taken, fact);
             world.note(&Arc::new(event), ordinal);
         }
     }

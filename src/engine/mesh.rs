@@ -21,8 +21,8 @@ use meshwhy_parsers::objects;
 use meshwhy_parsers::state::State;
 
 pub use cluster::{
-    Cluster, ControlPlane, GLOBAL, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy, REMOTE_SECRET, RemoteSecret,
-    env, is_east_west, workload_of,
+    Cluster, ControlPlane, GATEWAY_API, GATEWAY_NAME, GLOBAL, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy,
+    REMOTE_SECRET, RemoteSecret, SECRET_PREFIX, env, is_east_west, workload_of,
 };
 pub use endpoints::{Caller, Class, Endpoint};
 pub use identity::{Identities, Identity, What, addresses_in};

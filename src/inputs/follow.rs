@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, SystemTime};
 
-use meshwhy_parsers::event::{Arrival, Line};
-use meshwhy_parsers::frame::{Counts, Framer, Scan};
+use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::frame::Scan;
 use meshwhy_parsers::origin::{self, Hints, SharedOrigin};
 use meshwhy_parsers::sniff::{self, Format};
 use meshwhy_parsers::time::Time;
 use notify::{RecursiveMode, Watcher};
 
 use super::files::{self, Named};
-use super::source::{Deaf, Feed, Read, Said, Status};
-use super::{InputLimits, Item, Stream, origin_of};
+use super::source::{Deaf, Feed, Lines, Read, Said, Status};
+use super::{InputLimits, Stream, origin_of};
 
 /// How long to wait for a file to change before they are all looked at.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -111,11 +111,9 @@ struct Log {
     id: (u64, u64),
     /// Bytes of this file that were read.
     read: u64,
-    framer: Framer,
+    lines: Lines,
     /// Bytes of all files of this name before this one.
     before: u64,
-    counted: Counts,
-    lines: Vec<Line>,
     is_flushed: bool,
 }
 
@@ -318,10 +316,8 @@ impl Log {
             file,
             id: (meta.dev(), meta.ino()),
             read: 0,
-            framer: Framer::at(Arc::clone(origin), scan, before),
+            lines: Lines::at(origin, scan, before),
             before,
-            counted: Counts::default(),
-            lines: Vec::new(),
             is_flushed: true,
         }
     }
@@ -342,8 +338,7 @@ impl Log {
             Some(file) => self.file = file,
             None => self.skip(0),
         }
-        self.framer = Framer::at(Arc::clone(origin), scan, self.before);
-        self.counted = Counts::default();
+        self.lines = Lines::at(origin, scan, self.before);
     }
 
     /// Reads what there is, to a limit. Whether there was something.
@@ -356,33 +351,22 @@ impl Log {
             }
         };
         self.read += length as u64;
-        let Log { framer, lines, is_flushed, .. } = self;
         if length > 0 {
-            framer.push(&bytes[..length], &mut |line| lines.push(line));
-            *is_flushed = false;
-        } else if !std::mem::replace(is_flushed, true) {
-            framer.flush(&mut |line| lines.push(line));
+            self.lines.push(&bytes[..length]);
+            self.is_flushed = false;
+        } else if !std::mem::replace(&mut self.is_flushed, true) {
+            self.lines.pause();
         }
         length > 0
     }
 
     fn finish(&mut self, feed: &Feed) -> Result<(), Deaf> {
-        let Log { framer, lines, .. } = self;
-        framer.finish(&mut |line| lines.push(line));
+        self.lines.finish();
         self.say(feed)
     }
 
     fn say(&mut self, feed: &Feed) -> Result<(), Deaf> {
-        let counts = self.framer.counts();
-        let (lines, quiet) = (counts.lines - self.counted.lines, counts.quiet - self.counted.quiet);
-        if 0 < lines {
-            self.counted = counts;
-            feed.say_blocking(Said::Status(Status::Counted { lines, quiet }))?;
-        }
-        for line in self.lines.drain(..) {
-            feed.say_blocking(Said::Arrival(Box::new(Arrival::Item(Item::Line(line)))))?;
-        }
-        Ok(())
+        self.lines.said().try_for_each(|said| feed.say_blocking(said))
     }
 }
 

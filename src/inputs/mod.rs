@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use meshwhy_parsers::command;
-use meshwhy_parsers::event::{DOCUMENT, Event, Level, Line};
+use meshwhy_parsers::event::{Event, Line};
 use meshwhy_parsers::frame::{Scan, WINDOW};
 use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin};
 use meshwhy_parsers::time::Time;
@@ -344,16 +344,8 @@ fn origin_of(stream: &Stream, cluster: &str) -> Origin {
 
 /// What a document said: with its own time an event among lines, else state, seen when its document was taken.
 fn document(origin: SharedOrigin, said: documents::Said) -> Event {
-    Event {
-        at: said.at.or(said.taken),
-        origin,
-        seq: said.standing.as_ref().map_or(0, |standing| standing.seq),
-        number: said.standing.as_ref().map_or(0, |standing| standing.line),
-        level: Level::Info,
-        text: "".into(),
-        signature: said.at.is_none().then_some(DOCUMENT),
-        fact: said.fact,
-    }
+    let (seq, number) = said.standing.as_ref().map_or((0, 0), |standing| (standing.seq, standing.line));
+    Event { seq, number, ..Event::of_document(origin, said.at, said.taken, said.fact) }
 }
 
 /// The clusters that commands in a saved session name: `$ kubectl --context west get svc`.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::document::{self, Found};
-use meshwhy_parsers::event::{Arrival, DOCUMENT, Event, Fact, Level};
+use meshwhy_parsers::event::{Arrival, Event, Fact, Line};
+use meshwhy_parsers::frame::{Counts, Framer, Scan};
 use meshwhy_parsers::origin::SharedOrigin;
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::time::Time;
@@ -146,7 +147,7 @@ impl Feed {
         };
         let taken = taken.or(read.taken);
         for (at, fact) in read.facts {
-            self.arrive(Arrival::Item(Item::Event(event(origin, at, taken, fact)))).await?;
+            self.arrive(Arrival::Item(Item::Event(Event::of_document(Arc::clone(origin), at, taken, fact)))).await?;
         }
         Ok(Read::Said(read.losses))
     }
@@ -159,7 +160,47 @@ impl Feed {
     /// Says one state, as seen at this time.
     pub async fn state(&self, origin: &SharedOrigin, taken: Option<Time>, state: State) -> Result<(), Deaf> {
         let fact = Fact::State(Box::new(state));
-        self.arrive(Arrival::Item(Item::Event(event(origin, None, taken, fact)))).await
+        self.arrive(Arrival::Item(Item::Event(Event::of_document(Arc::clone(origin), None, taken, fact)))).await
+    }
+}
+
+/// The lines of one stream, as they become complete, with how many were read.
+pub(super) struct Lines {
+    framer: Framer,
+    ready: Vec<Line>,
+    /// What of the framer's counts was told.
+    told: Counts,
+}
+
+impl Lines {
+    /// Of a stream that begins at this byte of all that this origin has said.
+    pub fn at(origin: &SharedOrigin, scan: Scan, offset: u64) -> Lines {
+        Lines { framer: Framer::at(Arc::clone(origin), scan, offset), ready: Vec::new(), told: Counts::default() }
+    }
+
+    /// Takes bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.framer.push(bytes, &mut |line| self.ready.push(line));
+    }
+
+    /// The stream pauses: what looks complete is taken to be.
+    pub fn pause(&mut self) {
+        self.framer.flush(&mut |line| self.ready.push(line));
+    }
+
+    /// The stream is over.
+    pub fn finish(&mut self) {
+        self.framer.finish(&mut |line| self.ready.push(line));
+    }
+
+    /// What there is to be said since it was last asked.
+    pub fn said(&mut self) -> impl Iterator<Item = Said> {
+        let counts = self.framer.counts();
+        let (lines, quiet) = (counts.lines - self.told.lines, counts.quiet - self.told.quiet);
+        self.told = counts;
+        let counted = (0 < lines).then_some(Said::Status(Status::Counted { lines, quiet }));
+        let lines = self.ready.drain(..).map(|line| Said::Arrival(Box::new(Arrival::Item(Item::Line(line)))));
+        counted.into_iter().chain(lines)
     }
 }
 
@@ -172,17 +213,4 @@ pub enum Read {
     Unknown,
     /// It cannot be read, for this reason.
     Broken(String),
-}
-
-fn event(origin: &SharedOrigin, at: Option<Time>, taken: Option<Time>, fact: Fact) -> Event {
-    Event {
-        at: at.or(taken),
-        origin: Arc::clone(origin),
-        seq: 0,
-        number: 0,
-        level: Level::Info,
-        text: "".into(),
-        signature: at.is_none().then_some(DOCUMENT),
-        fact,
-    }
 }

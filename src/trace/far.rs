@@ -9,7 +9,7 @@ use super::service;
 use crate::checks::modes::{AMBIENT, SIDECAR};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Item, Outcome};
-use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, Gateway, workload_of};
+use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, GATEWAY_NAME, Gateway, workload_of};
 
 /// What checks find wrong with a gateway between networks.
 const GATEWAY: [&str; 5] = [
@@ -150,7 +150,7 @@ pub(super) fn waypoint(call: &Call<'_>, cluster: &Cluster) -> Option<Step> {
     let pods: Vec<_> = cluster
         .pods()
         .filter(|(object, _)| {
-            let by_label = object.label("gateway.networking.k8s.io/gateway-name") == Some(name);
+            let by_label = object.label(GATEWAY_NAME) == Some(name);
             *object.namespace == *namespace && (by_label || object.labels.is_none() && workload_of(object) == name)
         })
         .collect();

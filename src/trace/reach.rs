@@ -234,10 +234,7 @@ fn unread(control: &Cluster, far: &Cluster, place: &str) -> Option<Step> {
     let (ours, theirs) = (control.title(), far.title());
     let listed: Vec<&str> = rows.iter().map(|(_, row)| &*row.id).collect();
     let quote = format!("clusters: {}", listed.join(", "));
-    let secret = control.remote_secrets().into_iter().find(|found| {
-        let by_name = found.secret.name.strip_prefix("istio-remote-secret-").unwrap_or("");
-        far.is_called(found.config.map_or(by_name, |config| &config.cluster))
-    });
+    let secret = control.remote_secrets().into_iter().find(|found| far.is_called(found.id()));
     let system = control.system_namespace();
     let why = match &secret {
         None => format!("istiod of {ours} reads {} alone", listed.join(", ")),

@@ -20,6 +20,12 @@ use super::{Doc, Version};
 
 /// Label that names a network.
 pub const NETWORK: &str = "topology.istio.io/network";
+/// API group of the Gateway API.
+pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// Label of what was made for a Gateway of the Gateway API: its name.
+pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// How the names begin that istioctl gives to remote secrets: the cluster ID follows.
+pub const SECRET_PREFIX: &str = "istio-remote-secret-";
 /// Label that makes a Secret a remote secret.
 pub const REMOTE_SECRET: &str = "istio/multiCluster";
 
@@ -127,6 +133,16 @@ pub struct RemoteSecret<'m> {
     pub secret: &'m Doc<Object>,
     /// The kubeconfig; `None` where only the Secret's row or its keys are known.
     pub config: Option<&'m Kubeconfig>,
+}
+
+impl<'m> RemoteSecret<'m> {
+    /// The cluster ID it is for: its data key, else what its name says; empty where neither does.
+    pub fn id(&self) -> &'m str {
+        match self.config {
+            Some(config) => &config.cluster,
+            None => self.secret.name.strip_prefix(SECRET_PREFIX).unwrap_or(""),
+        }
+    }
 }
 
 /// How a gateway between networks serves.
@@ -596,7 +612,7 @@ impl Cluster {
     pub fn remote_secrets(&self) -> Vec<RemoteSecret<'_>> {
         let mut found = Vec::new();
         for (object, secret) in self.secrets() {
-            let is_named = object.name.starts_with("istio-remote-secret-");
+            let is_named = object.name.starts_with(SECRET_PREFIX);
             let is_labelled = object.label(REMOTE_SECRET) == Some("true");
             if !is_named && !is_labelled && secret.kubeconfigs.is_empty() {
                 continue;
@@ -808,8 +824,7 @@ fn gateways_among<'m>(among: impl Iterator<Item = &'m Doc<Object>> + Clone) -> V
             || object.label("istio") == Some("eastwestgateway")
             || is_east_west(&object.name);
         // The Service that a Gateway of the Gateway API deploys is told by that Gateway.
-        let is_deployed =
-            object.label("gateway.networking.k8s.io/gateway-name").is_some() || object.owner.starts_with("Gateway/");
+        let is_deployed = object.label(GATEWAY_NAME).is_some() || object.owner.starts_with("Gateway/");
         if !is_gateway || is_deployed {
             continue;
         }

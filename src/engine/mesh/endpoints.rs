@@ -408,7 +408,6 @@ fn living(cluster: &Cluster) -> BTreeSet<Text> {
 #[cfg(test)]
 mod tests {
     use meshwhy_parsers::document::{self, Found};
-    use meshwhy_parsers::event::{DOCUMENT, Level};
     use meshwhy_parsers::origin::Origin;
 
     use super::*;
@@ -429,16 +428,8 @@ mod tests {
             let read = document::read(text.as_bytes(), Found { path: "all.yaml", command: "" });
             let document = read.expect("it is a document").expect("it is read");
             for (at, fact) in document.facts {
-                mesh.note(&Arc::new(Event {
-                    at,
-                    origin: Arc::new(Origin::new(name, "all.yaml")),
-                    seq: 0,
-                    number: 0,
-                    level: Level::Info,
-                    text: "".into(),
-                    signature: Some(DOCUMENT),
-                    fact,
-                }));
+                let origin = Arc::new(Origin::new(name, "all.yaml"));
+                mesh.note(&Arc::new(Event::of_document(origin, at, None, fact)));
             }
         }
         mesh

@@ -547,7 +547,7 @@ pub fn addresses_in(text: &str) -> Vec<IpAddr> {
 mod tests {
     use super::*;
     use meshwhy_parsers::document::{self, Found};
-    use meshwhy_parsers::event::{DOCUMENT, Event, Fact, Level};
+    use meshwhy_parsers::event::{Event, Fact};
     use meshwhy_parsers::origin::Origin;
     use meshwhy_parsers::state::State;
     use meshwhy_parsers::state::object::{Object, Pod};
@@ -571,16 +571,8 @@ mod tests {
            "endpoints":{"b":{"workloadUid":"east//Pod/shop/cart-1","port":{"80":8080},"status":"Healthy"}}}]}"#;
 
     fn event(cluster: &str, fact: Fact) -> Arc<Event> {
-        Arc::new(Event {
-            at: None,
-            origin: Arc::new(Origin::new(cluster, &format!("{cluster}/state.json"))),
-            seq: 0,
-            number: 0,
-            level: Level::Info,
-            text: "".into(),
-            signature: Some(DOCUMENT),
-            fact,
-        })
+        let origin = Arc::new(Origin::new(cluster, &format!("{cluster}/state.json")));
+        Arc::new(Event::of_document(origin, None, None, fact))
     }
 
     fn note(mesh: &mut Mesh, cluster: &str, text: &str) {

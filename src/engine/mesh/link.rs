@@ -39,8 +39,7 @@ impl Cluster {
     /// Its remote secret for another cluster.
     fn has_secret_for<'m>(&'m self, other: &Cluster) -> Option<Link<'m>> {
         self.remote_secrets().into_iter().find_map(|found| {
-            let by_name = found.secret.name.strip_prefix("istio-remote-secret-").unwrap_or("");
-            let cluster = found.config.map_or(by_name, |config| &config.cluster);
+            let cluster = found.id();
             let quote = format!("{} of cluster {cluster}", found.secret.title());
             other.is_called(cluster).then_some(Link { event: &found.secret.event, quote })
         })

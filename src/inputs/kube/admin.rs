@@ -1,6 +1,6 @@
 //! What proxies and istiods of a cluster say of themselves: istiods on a schedule, proxies when a symptom names them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::inputs::admin::{self, Program, Request};
 use crate::inputs::clock::now;
-use crate::inputs::source::{Deaf, Feed, Read};
+use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
 
 /// How often an istiod is asked.
 const PERIOD: Duration = Duration::from_secs(30);
@@ -30,7 +30,14 @@ const OF_ZTUNNEL: &[&str] = &["/config_dump"];
 
 /// Asks the pods that it is told of, until nobody listens.
 pub(super) async fn ask(client: Client, feed: Feed, mut wanted: mpsc::Receiver<SharedOrigin>) -> Result<(), Deaf> {
-    let mut asker = Asker { client, feed, asked: BTreeMap::new(), istiods: BTreeMap::new(), is_refused: false };
+    let mut asker = Asker {
+        client,
+        feed,
+        asked: BTreeMap::new(),
+        istiods: BTreeMap::new(),
+        lost: BTreeSet::new(),
+        is_refused: false,
+    };
     let mut due = Instant::now() + PERIOD;
     loop {
         tokio::select! {
@@ -54,6 +61,8 @@ struct Asker {
     /// When a pod was last asked, by namespace and name.
     asked: BTreeMap<(Box<str>, Box<str>), Instant>,
     istiods: BTreeMap<Box<str>, SharedOrigin>,
+    /// What was said to be lost.
+    lost: BTreeSet<String>,
     /// Whether port-forwards are not allowed, which was said.
     is_refused: bool,
 }
@@ -101,9 +110,17 @@ impl Asker {
             let endpoint = path.split('?').next().unwrap_or(path);
             let file = format!("{}/{}/{}{endpoint}", pod.cluster, pod.namespace, pod.pod);
             let origin = Arc::new(Origin { file: file.into(), container: "".into(), ..pod.clone() });
-            if let Read::Broken(error) = self.feed.document(&origin, &bytes, now()).await? {
-                let what = format!("what {}/{} says at {path} cannot be read: {error}", pod.namespace, pod.pod);
-                self.feed.trouble(&pod.cluster, what).await?;
+            let losses = match self.feed.document(&origin, &bytes, now()).await? {
+                Read::Broken(error) => vec![error],
+                Read::Said(losses) => losses,
+                Read::Unknown => Vec::new(),
+            };
+            for loss in losses {
+                let what = format!("{}: {loss}", origin.file);
+                // The same answer comes every time.
+                if self.lost.len() < RESTING_MAX && self.lost.insert(what.clone()) {
+                    self.feed.say(Said::Status(Status::Lost { what })).await?;
+                }
             }
         }
         Ok(())

@@ -135,7 +135,7 @@ fn wanted(pod: &Pod, watched: &Watched) -> Option<(String, Role)> {
     }
     let is_gateway = label("gateway.networking.k8s.io/gateway-name").is_some()
         || is("istio", "eastwestgateway")
-        || label("istio.io/dataplane-mode").is_none() && is("app", "istio-eastwestgateway");
+        || is("app", "istio-eastwestgateway");
     if is_gateway {
         return Some((proxy, Role::Gateway));
     }

@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff;
 use kube::Api;
 use kube::api::LogParams;
-use meshwhy_parsers::event::{Arrival, Line};
-use meshwhy_parsers::frame::{Counts, Framer, Scan};
+use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::frame::Scan;
 use meshwhy_parsers::origin::SharedOrigin;
 use meshwhy_parsers::time::{Time, rfc3339};
 use tokio::sync::{Semaphore, watch};
@@ -20,8 +20,7 @@ use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::{Since, plain};
-use crate::inputs::Item;
-use crate::inputs::source::{Deaf, Feed, Said, Status};
+use crate::inputs::source::{Deaf, Feed, Lines, Said, Status};
 
 /// How long a log may pause before a record at its end is taken to be complete.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -56,15 +55,12 @@ pub(super) struct Log {
 
 /// What a log said last, and its record in the making.
 struct Reading {
-    framer: Framer,
+    lines: Lines,
     /// Bytes handed to framers so far: places of records stay apart over restarts.
     offset: u64,
     /// Bytes of a line without its end.
     held: Vec<u8>,
     seen: Seen,
-    lines: Vec<Line>,
-    /// What of the framer's counts was told.
-    counted: Counts,
 }
 
 /// How following came to an end.
@@ -80,12 +76,10 @@ impl Log {
     pub async fn follow(mut self) -> Result<(), Deaf> {
         self.feed.arrive(Arrival::Begin(Arc::clone(&self.origin))).await?;
         let mut reading = Reading {
-            framer: Framer::new(Arc::clone(&self.origin), self.scan),
+            lines: Lines::at(&self.origin, self.scan, 0),
             offset: 0,
             held: Vec::new(),
             seen: Seen::new(self.feed.limits.seen_max),
-            lines: Vec::new(),
-            counted: Counts::default(),
         };
         let mut backoff = Backoff::default();
         let mut known = *self.standing.borrow_and_update();
@@ -167,7 +161,7 @@ impl Log {
                     Err(error) => return Ok(Ended::Broken(error.to_string())),
                 },
                 Err(_) => {
-                    reading.pause();
+                    reading.lines.pause();
                     is_flushed = true;
                     self.hand_over(reading).await?;
                     continue;
@@ -176,7 +170,7 @@ impl Log {
                 Ok(Err(error)) => return Ok(Ended::Broken(error.to_string())),
             };
             if bytes.is_empty() {
-                reading.pause();
+                reading.lines.pause();
                 self.hand_over(reading).await?;
                 return Ok(Ended::Over);
             }
@@ -201,8 +195,7 @@ impl Log {
         }
         reading.finish();
         self.hand_over(reading).await?;
-        reading.framer = Framer::at(Arc::clone(&self.origin), self.scan, reading.offset);
-        reading.counted = Counts::default();
+        reading.lines = Lines::at(&self.origin, self.scan, reading.offset);
         reading.seen.begin_anew();
         Ok(())
     }
@@ -215,14 +208,8 @@ impl Log {
     }
 
     async fn hand_over(&self, reading: &mut Reading) -> Result<(), Deaf> {
-        let counts = reading.framer.counts();
-        let (lines, quiet) = (counts.lines - reading.counted.lines, counts.quiet - reading.counted.quiet);
-        if 0 < lines {
-            reading.counted = counts;
-            self.feed.say(Said::Status(Status::Counted { lines, quiet })).await?;
-        }
-        for line in reading.lines.drain(..) {
-            self.feed.arrive(Arrival::Item(Item::Line(line))).await?;
+        for said in reading.lines.said() {
+            self.feed.say(said).await?;
         }
         Ok(())
     }
@@ -260,20 +247,13 @@ impl Reading {
             Met::Unproved { from, to } => Some((from, to)),
         };
         self.offset += line.len() as u64;
-        let Reading { framer, lines, .. } = self;
-        framer.push(line, &mut |line| lines.push(line));
+        self.lines.push(line);
         gap
-    }
-
-    fn pause(&mut self) {
-        let Reading { framer, lines, .. } = self;
-        framer.flush(&mut |line| lines.push(line));
     }
 
     fn finish(&mut self) {
         self.cut();
-        let Reading { framer, lines, .. } = self;
-        framer.finish(&mut |line| lines.push(line));
+        self.lines.finish();
     }
 
     /// The stream broke off within a line: it comes again whole.

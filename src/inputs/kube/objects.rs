@@ -154,29 +154,24 @@ impl Watch {
         let mut backoff = Backoff::default();
         let mut is_tried = false;
         while let Some(event) = stream.next().await {
+            // A list under way says nothing yet.
             let is_answer = !matches!(event, Ok(Event::Init | Event::InitApply(_)));
-            match event {
+            let pause = match event {
                 Ok(event) => {
-                    let is_listed = matches!(event, Event::InitDone);
                     self.take(event).await?;
-                    if is_listed && backoff.is_failing() {
+                    if is_answer && backoff.is_failing() {
                         backoff.reset();
                         self.feed.trouble(&self.cluster, format!("{} are watched again", self.kind.title())).await?;
                     }
+                    Duration::ZERO
                 }
-                Err(error) => {
-                    let pause = self.fail(&error, &mut backoff).await?;
-                    if !is_tried {
-                        is_tried = true;
-                        self.tried(&untried).await?;
-                    }
-                    sleep(pause).await;
-                    continue;
-                }
-            }
-            if is_answer && !is_tried {
-                is_tried = true;
+                Err(error) => self.fail(&error, &mut backoff).await?,
+            };
+            if is_answer && !std::mem::replace(&mut is_tried, true) {
                 self.tried(&untried).await?;
+            }
+            if !pause.is_zero() {
+                sleep(pause).await;
             }
         }
         Ok(())
@@ -237,13 +232,16 @@ impl Watch {
         {
             followers.seen(&pod).await?;
         }
-        match self.feed.document(&self.origin, &bytes, now()).await? {
-            Read::Broken(error) => {
-                let what = format!("{} {} cannot be read: {error}", self.kind.kind, object.name_any());
-                self.feed.say(Said::Status(Status::Lost { what })).await
-            }
-            Read::Said(_) | Read::Unknown => Ok(()),
+        let losses = match self.feed.document(&self.origin, &bytes, now()).await? {
+            Read::Broken(error) => vec![error],
+            Read::Said(losses) => losses,
+            Read::Unknown => Vec::new(),
+        };
+        for loss in losses {
+            let what = format!("{} {} of {}: {loss}", self.kind.kind, object.name_any(), self.cluster);
+            self.feed.say(Said::Status(Status::Lost { what })).await?;
         }
+        Ok(())
     }
 
     async fn gone(&mut self, (namespace, name): &(String, String)) -> Result<(), Deaf> {
