@@ -4,6 +4,7 @@
 mod admin;
 mod backoff;
 mod followers;
+pub mod gather;
 mod log;
 mod objects;
 

@@ -1,6 +1,7 @@
 //! What live sources hand over, on one bounded channel: who reads slowly slows them down, and loses nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use meshwhy_parsers::document::{self, Found};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Line};
@@ -32,6 +33,12 @@ pub struct LiveLimits {
     pub answer_bytes_max: usize,
     /// Pods named by symptoms that wait to be asked; more are asked when they are named again.
     pub asking_max: usize,
+    /// How long a cluster that is asked once may take to each of: list its objects, have its pods asked, hand out logs.
+    pub gather_max: Duration,
+    /// istiods, gateways, waypoints and ztunnels of a cluster that are asked at once, of each: they say much the same.
+    pub gathered_max: usize,
+    /// Bytes of a log that is read once.
+    pub log_bytes_max: usize,
     /// Lines of the last second that are remembered, to be told from those seen after a reconnect.
     pub seen_max: usize,
 }
@@ -47,6 +54,9 @@ impl Default for LiveLimits {
             files_max: 1_000,
             answer_bytes_max: 256 << 20,
             asking_max: 64,
+            gather_max: Duration::from_secs(60),
+            gathered_max: 5,
+            log_bytes_max: 64 << 20,
             seen_max: 65_536,
         }
     }

@@ -28,6 +28,23 @@ const OF_ENVOY: &[&str] = &["/config_dump?include_eds", "/clusters?format=json",
 /// What a ztunnel is asked.
 const OF_ZTUNNEL: &[&str] = &["/config_dump"];
 
+/// What a pod of this role is asked; `None` for one that says nothing of itself.
+pub(super) fn questions(role: Role) -> Option<(Program, &'static [&'static str])> {
+    match role {
+        Role::Istiod => Some((Program::Istiod, OF_ISTIOD)),
+        Role::Ztunnel => Some((Program::Ztunnel, OF_ZTUNNEL)),
+        Role::Gateway | Role::Waypoint | Role::Sidecar => Some((Program::Envoy, OF_ENVOY)),
+        _ => None,
+    }
+}
+
+/// The origin of an answer, where saved state keeps it: `east/istio-system/istiod-1/debug/clusterz`.
+pub(super) fn document_of(pod: &Origin, path: &str) -> SharedOrigin {
+    let endpoint = path.split('?').next().unwrap_or(path);
+    let file = format!("{}/{}/{}{endpoint}", pod.cluster, pod.namespace, pod.pod);
+    Arc::new(Origin { file: file.into(), container: "".into(), ..pod.clone() })
+}
+
 /// Asks the pods that it is told of, until nobody listens.
 pub(super) async fn ask(client: Client, feed: Feed, mut wanted: mpsc::Receiver<SharedOrigin>) -> Result<(), Deaf> {
     let mut asker = Asker {
@@ -85,12 +102,7 @@ impl Asker {
     }
 
     async fn pod(&mut self, pod: &Origin) -> Result<(), Deaf> {
-        let (program, paths) = match pod.role {
-            Role::Istiod => (Program::Istiod, OF_ISTIOD),
-            Role::Ztunnel => (Program::Ztunnel, OF_ZTUNNEL),
-            Role::Gateway | Role::Waypoint | Role::Sidecar => (Program::Envoy, OF_ENVOY),
-            _ => return Ok(()),
-        };
+        let Some((program, paths)) = questions(pod.role) else { return Ok(()) };
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
         for path in paths {
             let Ok(request) = Request::new(program, path) else { continue };
@@ -107,9 +119,7 @@ impl Asker {
                 }
             };
             self.is_refused = false;
-            let endpoint = path.split('?').next().unwrap_or(path);
-            let file = format!("{}/{}/{}{endpoint}", pod.cluster, pod.namespace, pod.pod);
-            let origin = Arc::new(Origin { file: file.into(), container: "".into(), ..pod.clone() });
+            let origin = document_of(pod, path);
             let losses = match self.feed.document(&origin, &bytes, now()).await? {
                 Read::Broken(error) => vec![error],
                 Read::Said(losses) => losses,

@@ -113,36 +113,44 @@ impl Followers {
 
 /// The container of a pod whose log is wanted, and what it is.
 fn wanted(pod: &Pod, watched: &Watched) -> Option<(String, Role)> {
-    let label = |key: &str| pod.metadata.labels.as_ref()?.get(key).cloned();
-    let is = |key: &str, value: &str| label(key).is_some_and(|of| of == value);
-    let containers = || pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
-    let has = |name: &str| containers().any(|container| container.name == name);
-    if is("app", "istiod") {
-        return has("discovery").then(|| ("discovery".to_string(), Role::Istiod));
-    }
-    if is("app", "ztunnel") {
-        return has("istio-proxy").then(|| ("istio-proxy".to_string(), Role::Ztunnel));
-    }
-    if is("k8s-app", "istio-cni-node") {
-        return has("install-cni").then(|| ("install-cni".to_string(), Role::Cni));
-    }
-    if !has("istio-proxy") {
-        return None;
-    }
-    let proxy = "istio-proxy".to_string();
-    if is("gateway.istio.io/managed", "istio.io-mesh-controller") {
-        return Some((proxy, Role::Waypoint));
-    }
-    let is_gateway = label("gateway.networking.k8s.io/gateway-name").is_some()
-        || is("istio", "eastwestgateway")
-        || is("app", "istio-eastwestgateway");
-    if is_gateway {
-        return Some((proxy, Role::Gateway));
+    let (container, role) = part_of_mesh(pod)?;
+    // Every pod may have a sidecar, and what enters from outside is no matter between clusters.
+    if role != Role::Sidecar && (role != Role::Gateway || is_between_clusters(pod)) {
+        return Some((container.to_string(), role));
     }
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
-    let is_chosen = watched.also.iter().any(|selection| selection.selects(namespace, label));
-    let is_any_gateway = label("istio").is_some_and(|of| of.ends_with("gateway"));
-    is_chosen.then_some((proxy, if is_any_gateway { Role::Gateway } else { Role::Sidecar }))
+    let is_chosen = watched.also.iter().any(|selection| selection.selects(namespace, |key| label(pod, key)));
+    is_chosen.then(|| (container.to_string(), role))
+}
+
+/// The container by which a pod is part of the mesh, and what it is.
+pub(super) fn part_of_mesh(pod: &Pod) -> Option<(&'static str, Role)> {
+    let is = |key: &str, value: &str| label(pod, key).is_some_and(|of| of == value);
+    let containers = || pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    let has = |name: &str| containers().any(|container| container.name == name);
+    let (container, role) = match () {
+        () if is("app", "istiod") => ("discovery", Role::Istiod),
+        () if is("app", "ztunnel") => ("istio-proxy", Role::Ztunnel),
+        () if is("k8s-app", "istio-cni-node") => ("install-cni", Role::Cni),
+        () if is("gateway.istio.io/managed", "istio.io-mesh-controller") => ("istio-proxy", Role::Waypoint),
+        () if is_between_clusters(pod) || label(pod, "istio").is_some_and(|of| of.ends_with("gateway")) => {
+            ("istio-proxy", Role::Gateway)
+        }
+        () => ("istio-proxy", Role::Sidecar),
+    };
+    has(container).then_some((container, role))
+}
+
+/// Whether a gateway is one that other clusters may come through: all that the Gateway API made, and east-west gateways.
+fn is_between_clusters(pod: &Pod) -> bool {
+    let is = |key: &str, value: &str| label(pod, key).is_some_and(|of| of == value);
+    label(pod, "gateway.networking.k8s.io/gateway-name").is_some()
+        || is("istio", "eastwestgateway")
+        || is("app", "istio-eastwestgateway")
+}
+
+fn label(pod: &Pod, key: &str) -> Option<String> {
+    pod.metadata.labels.as_ref()?.get(key).cloned()
 }
 
 /// How often a container was restarted; `None` while it has not begun.

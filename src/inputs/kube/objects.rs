@@ -1,6 +1,6 @@
 //! Objects of a cluster, listed once and watched from then on: what they are, what is gone, and that there are no others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, TypeMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use meshwhy_parsers::origin::{Origin, SharedOrigin};
@@ -24,15 +24,15 @@ use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
 
 /// Objects of one page of a list.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// How long a kind that is refused or not installed waits to be asked for again.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// A kind of objects that is watched.
-struct Kind {
-    group: &'static str,
+pub(super) struct Kind {
+    pub group: &'static str,
     version: &'static str,
-    kind: &'static str,
+    pub kind: &'static str,
     plural: &'static str,
     /// Only in istiod's namespace: of other namespaces' there may be very many, and none is asked for.
     only_istiod: bool,
@@ -74,7 +74,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// The namespace istiod lives in where nothing tells another.
-const ISTIOD_NAMESPACE: &str = "istio-system";
+pub(super) const ISTIOD_NAMESPACE: &str = "istio-system";
 
 impl Kind {
     fn resource(&self) -> ApiResource {
@@ -82,7 +82,8 @@ impl Kind {
         ApiResource::from_gvk_with_plural(&gvk, self.plural)
     }
 
-    fn api(&self, client: &Client) -> Api<DynamicObject> {
+    /// Where it is listed.
+    pub fn api(&self, client: &Client) -> Api<DynamicObject> {
         let resource = self.resource();
         match self.only_istiod {
             true => Api::namespaced_with(client.clone(), ISTIOD_NAMESPACE, &resource),
@@ -93,6 +94,34 @@ impl Kind {
     /// Whether what it lists is all there is of the kind, in its namespaces.
     fn is_whole(&self) -> bool {
         self.labels.is_empty() && self.name.is_empty()
+    }
+
+    /// The namespace in which it is listed; empty for all.
+    pub fn namespace(&self) -> &'static str {
+        if self.only_istiod { ISTIOD_NAMESPACE } else { "" }
+    }
+
+    /// How it is listed once.
+    pub fn params(&self, page: u32) -> ListParams {
+        let mut params = ListParams::default().limit(page);
+        if !self.labels.is_empty() {
+            params = params.labels(self.labels);
+        }
+        if !self.name.is_empty() {
+            params = params.fields(&format!("metadata.name={}", self.name));
+        }
+        params
+    }
+
+    /// The command that lists the same.
+    pub fn command(&self) -> String {
+        let place = match self.namespace() {
+            "" => "-A".to_string(),
+            namespace => format!("-n {namespace}"),
+        };
+        let labels = if self.labels.is_empty() { String::new() } else { format!(" -l {}", self.labels) };
+        let name = if self.name.is_empty() { String::new() } else { format!(" {}", self.name) };
+        format!("kubectl get {}{name} {place}{labels} -o json", self.title())
     }
 
     fn config(&self) -> watcher::Config {
@@ -112,6 +141,24 @@ impl Kind {
             group => format!("{}.{group}", self.plural),
         }
     }
+}
+
+/// The kinds by what they are called: several where one is listed by several selectors.
+pub(super) fn kinds_by_title() -> BTreeMap<String, Vec<&'static Kind>> {
+    let mut by_title: BTreeMap<String, Vec<&'static Kind>> = BTreeMap::new();
+    for kind in KINDS {
+        by_title.entry(kind.title()).or_default().push(kind);
+    }
+    by_title
+}
+
+/// An object of a list with its kind, which items of lists do not say, and without who wrote which field, which is of no
+/// interest and long.
+pub(super) fn plain_object(kind: &Kind, mut object: DynamicObject) -> DynamicObject {
+    let resource = kind.resource();
+    object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
+    object.metadata.managed_fields = None;
+    object
 }
 
 /// One watch, and what it has said so far.
@@ -213,19 +260,16 @@ impl Watch {
         if !self.kind.is_whole() {
             return Ok(());
         }
-        let namespace = if self.kind.only_istiod { ISTIOD_NAMESPACE } else { "" };
+        let namespace = self.kind.namespace();
         let (kind, group) = (self.kind.kind.into(), self.kind.group.into());
         self.feed.state(&self.origin, now(), State::Listed { kind, group, namespace: namespace.into() }).await
     }
 
-    async fn seen(&mut self, mut object: DynamicObject) -> Result<(), Deaf> {
+    async fn seen(&mut self, object: DynamicObject) -> Result<(), Deaf> {
         let key = key(&object);
         self.missing.remove(&key);
         self.there.insert(key);
-        // Items of a list do not say what they are; who wrote which field is of no interest and long.
-        let resource = self.kind.resource();
-        object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
-        object.metadata.managed_fields = None;
+        let object = plain_object(self.kind, object);
         let Ok(bytes) = serde_json::to_vec(&object) else { return Ok(()) };
         if let Some(followers) = &mut self.followers
             && let Ok(pod) = serde_json::from_slice::<Pod>(&bytes)

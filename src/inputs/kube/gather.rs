@@ -1,0 +1,479 @@
+//! What a cluster says when it is asked once: its objects, what its istiods and proxies say of themselves, recent logs.
+//!
+//! Three questions, each within its own deadline: [`objects`] lists what `tail` watches and tells which pods are parts of
+//! the mesh; [`pods`] asks chosen ones of them what they say of themselves; [`logs`] reads their logs without following.
+//! Each answer goes out as it came, so that it can be kept, and can be read into what the engine takes. What is refused
+//! or does not come is said, and the rest goes on.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{AsyncReadExt, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DynamicObject, ListParams, LogParams};
+use kube::{Api, Client, ResourceExt};
+use meshwhy_parsers::document::{self, Found};
+use meshwhy_parsers::event::{Event, Fact};
+use meshwhy_parsers::frame::{Framer, Scan};
+use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
+use meshwhy_parsers::state::State;
+use meshwhy_parsers::time::Time;
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::admin::{document_of, questions};
+use super::backoff::Backoff;
+use super::objects::{Kind, PAGE, kinds_by_title, plain_object};
+use super::{Cluster, followers, plain};
+use crate::inputs::admin::{self, Request};
+use crate::inputs::clock::now;
+use crate::inputs::source::{Deaf, LiveLimits};
+use crate::inputs::{Counts, Item};
+
+/// How many questions a cluster is asked at the same time.
+const AT_ONCE: usize = 4;
+/// How often a question is put that fails in a way that may pass.
+const TRIES_MAX: u32 = 3;
+
+/// What comes of asking.
+#[derive(Debug)]
+pub enum Gathered {
+    /// Something was answered.
+    Answer(Answer),
+    /// Something was not.
+    Refused(Refused),
+}
+
+/// Something that was not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Cluster.
+    pub cluster: String,
+    /// What it is and why, as a sentence.
+    pub what: String,
+    /// Whether nothing of the cluster can be known.
+    pub is_all: bool,
+}
+
+/// One answer, as it came. Secrets are in it: what keeps it takes them out first.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Whose it is. Its file is where saved state keeps such a thing: `east/pods.json`,
+    /// `east/istio-system/istiod-1/debug/clusterz`, `east/shop/cart-1/istio-proxy.log`.
+    pub origin: SharedOrigin,
+    /// The command that prints such a list, `kubectl get pods -A -o json`; empty for what pods say.
+    pub command: String,
+    /// When it was answered.
+    pub taken: Option<Time>,
+    /// What it is.
+    pub what: What,
+    /// Its bytes: a `List` of objects as JSON, the body of an admin or debug endpoint, lines with their timestamps.
+    pub bytes: Vec<u8>,
+}
+
+/// What an answer is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Objects of a kind.
+    Objects {
+        /// Kind, API group, and namespace (empty for all) of which it lists all there is; `None` where it is a choice.
+        whole: Option<(&'static str, &'static str, &'static str)>,
+    },
+    /// What a pod says of itself.
+    Document,
+    /// Lines of a container.
+    Log,
+}
+
+/// What was read of an answer.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// What it says, in its order.
+    pub items: Vec<Item>,
+    /// How much it was.
+    pub counts: Counts,
+    /// What of it could not be read, one sentence each.
+    pub losses: Vec<String>,
+}
+
+impl Answer {
+    /// Reads it as saved files are read.
+    pub fn read(&self, scan: Scan) -> Reading {
+        match &self.what {
+            What::Log => self.lines(scan),
+            What::Objects { whole } => {
+                let mut reading = self.document();
+                if let Some((kind, group, namespace)) = whole {
+                    let (kind, group, namespace) = ((*kind).into(), (*group).into(), (*namespace).into());
+                    reading.items.push(self.event(None, State::Listed { kind, group, namespace }));
+                }
+                reading
+            }
+            What::Document => self.document(),
+        }
+    }
+
+    fn document(&self) -> Reading {
+        let document = match document::read(&self.bytes, Found { path: &self.origin.file, command: &self.command }) {
+            None => return Reading::default(),
+            Some(Err(error)) => {
+                let losses = vec![format!("{}: {error}", self.origin.file)];
+                return Reading { losses, ..Reading::default() };
+            }
+            Some(Ok(document)) => document,
+        };
+        // What is listed to its end is known better here than words of a command tell.
+        let is_listed = |fact: &Fact| matches!(fact, Fact::State(state) if matches!(**state, State::Listed { .. }));
+        let said = document.facts.into_iter().filter(|(_, fact)| !is_listed(fact));
+        let items =
+            said.map(|(at, fact)| Item::Event(Event::of_document(Arc::clone(&self.origin), at, self.taken, fact)));
+        Reading {
+            items: items.collect(),
+            counts: Counts { documents: 1, ..Counts::default() },
+            losses: document.losses.into_iter().map(|loss| format!("{}: {loss}", self.origin.file)).collect(),
+        }
+    }
+
+    fn event(&self, at: Option<Time>, state: State) -> Item {
+        let fact = Fact::State(Box::new(state));
+        Item::Event(Event::of_document(Arc::clone(&self.origin), at, self.taken, fact))
+    }
+
+    fn lines(&self, scan: Scan) -> Reading {
+        let mut items = Vec::new();
+        let mut framer = Framer::at(Arc::clone(&self.origin), scan, 0);
+        framer.push(&self.bytes, &mut |line| items.push(Item::Line(line)));
+        framer.finish(&mut |line| items.push(Item::Line(line)));
+        let counts = framer.counts();
+        let counts = Counts { files: 1, documents: 0, lines: counts.lines, quiet: counts.quiet };
+        Reading { items, counts, losses: Vec::new() }
+    }
+}
+
+/// A pod by which the mesh runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Cluster, namespace, pod, the container that matters, and what it is.
+    pub origin: SharedOrigin,
+    /// Its node.
+    pub node: Box<str>,
+}
+
+/// Which lines of logs are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines {
+    /// From so long ago on; all that the node still has where `None`.
+    pub since: Option<Duration>,
+    /// Those of the container before the last restart.
+    pub previous: bool,
+}
+
+/// The nothing that is known of a cluster that was not reached: as long as nothing more is said, nothing is known of it.
+pub fn unknown(cluster: &str) -> Event {
+    let origin = Arc::new(Origin::new(cluster, cluster));
+    Event::of_document(origin, None, None, Fact::State(Box::new(State::Gone(Arc::default()))))
+}
+
+/// Lists all kinds of objects that are watched, until the deadline; returns the pods that are parts of the mesh, by name.
+pub async fn objects(cluster: &Cluster, limits: &LiveLimits, to: &Sender<Gathered>) -> Result<Vec<Part>, Deaf> {
+    let asking = Asking::of(cluster, limits, to);
+    if let Err(why) = asking.reach().await {
+        let refused = Refused { cluster: cluster.name.clone(), what: why, is_all: true };
+        to.send(Gathered::Refused(refused)).await.map_err(|_| Deaf)?;
+        return Ok(Vec::new());
+    }
+    let listing = kinds_by_title().into_iter().map(|(title, kinds)| asking.list(title, kinds));
+    let mut listing = futures::stream::iter(listing).buffer_unordered(AT_ONCE);
+    let mut parts = Vec::new();
+    while let Some(listed) = listing.next().await {
+        parts.extend(listed?);
+    }
+    parts.sort_by(|one: &Part, other| one.origin.cmp(&other.origin));
+    Ok(parts)
+}
+
+/// Asks pods what they say of themselves, until the deadline.
+pub async fn pods(cluster: &Cluster, parts: &[Part], limits: &LiveLimits, to: &Sender<Gathered>) -> Result<(), Deaf> {
+    let asking = Asking::of(cluster, limits, to);
+    let mut answers = futures::stream::iter(parts.iter().map(|part| asking.pod(part))).buffer_unordered(AT_ONCE);
+    let mut refusals: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while let Some(asked) = answers.next().await {
+        if let Some((why, what)) = asked? {
+            refusals.entry(why).or_default().push(what);
+        }
+    }
+    asking.refuse("cannot be asked", refusals).await
+}
+
+/// Reads logs of pods, until the deadline.
+pub async fn logs(
+    cluster: &Cluster,
+    parts: &[Part],
+    lines: Lines,
+    limits: &LiveLimits,
+    to: &Sender<Gathered>,
+) -> Result<(), Deaf> {
+    let asking = Asking::of(cluster, limits, to);
+    let mut answers = futures::stream::iter(parts.iter().map(|part| asking.log(part, lines))).buffer_unordered(AT_ONCE);
+    let mut refusals: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    while let Some(asked) = answers.next().await {
+        if let Some((why, what)) = asked? {
+            refusals.entry(why).or_default().push(what);
+        }
+    }
+    asking.refuse("cannot be read", refusals).await
+}
+
+/// A cluster that is being asked.
+struct Asking<'a> {
+    cluster: &'a str,
+    client: &'a Client,
+    limits: &'a LiveLimits,
+    deadline: Instant,
+    to: &'a Sender<Gathered>,
+}
+
+/// Why something was refused, and what: `None` where it was answered.
+type Outcome = Option<(String, String)>;
+
+impl<'a> Asking<'a> {
+    fn of(cluster: &'a Cluster, limits: &'a LiveLimits, to: &'a Sender<Gathered>) -> Asking<'a> {
+        let deadline = Instant::now() + limits.gather_max;
+        Asking { cluster: &cluster.name, client: &cluster.client, limits, deadline, to }
+    }
+
+    async fn say(&self, gathered: Gathered) -> Result<(), Deaf> {
+        self.to.send(gathered).await.map_err(|_| Deaf)
+    }
+
+    /// Says what was refused, once for each reason.
+    async fn refuse(&self, verb: &str, refusals: BTreeMap<String, Vec<String>>) -> Result<(), Deaf> {
+        for (why, mut all) in refusals {
+            all.sort();
+            let first = all.swap_remove(0);
+            let others = if all.is_empty() { String::new() } else { format!(" and {} more", all.len()) };
+            let what = format!("{}: {first}{others} {verb}: {why}", self.cluster);
+            self.say(Gathered::Refused(Refused { cluster: self.cluster.to_string(), what, is_all: false })).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts a question, again where it fails in a way that may pass, until the deadline. The error says why there is no
+    /// answer, with the code of the API server's refusal or 0.
+    async fn put<T>(&self, mut question: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, (u16, String)> {
+        let mut backoff = Backoff::default();
+        let mut tries = 0;
+        let asked = async {
+            loop {
+                let error = match question().await {
+                    Ok(answer) => return Ok(answer),
+                    Err(error) => error,
+                };
+                let code = code(&error);
+                tries += 1;
+                if TRIES_MAX <= tries || !matches!(code, 0 | 429 | 500..) {
+                    return Err((code, refusal(code, &error)));
+                }
+                sleep(backoff.next()).await;
+            }
+        };
+        timeout_at(self.deadline, asked)
+            .await
+            .unwrap_or_else(|_| Err((0, format!("there was no answer within {} s", self.limits.gather_max.as_secs()))))
+    }
+
+    /// Whether the API server answers at all, and takes the credentials.
+    async fn reach(&self) -> Result<(), String> {
+        match self.put(async || self.client.apiserver_version().await).await {
+            Err((code @ (0 | 401 | 500..), why)) => {
+                let verb = if code == 401 { "may not be asked" } else { "cannot be reached" };
+                Err(format!("{} {verb}: {why}", self.cluster))
+            }
+            // Who may not ask for the version may still list.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Lists objects of one title; returns the parts of the mesh among them.
+    async fn list(&self, title: String, kinds: Vec<&'static Kind>) -> Result<Vec<Part>, Deaf> {
+        let (mut bytes, mut parts) = (br#"{"apiVersion":"v1","kind":"List","items":["#.to_vec(), Vec::new());
+        let mut is_whole = true;
+        for kind in &kinds {
+            if let Err(why) = self.list_kind(kind, &mut bytes, &mut parts).await {
+                is_whole = false;
+                self.refuse("may be missing", BTreeMap::from([(why, vec![title.clone()])])).await?;
+            }
+        }
+        bytes.extend_from_slice(b"]}");
+        let whole = match &kinds[..] {
+            [kind] => Some((kind.kind, kind.group, kind.namespace())),
+            // Chosen by several selectors, which together find all that anybody asks for in istiod's namespace.
+            [kind, ..] => Some((kind.kind, kind.group, super::objects::ISTIOD_NAMESPACE)),
+            [] => None,
+        };
+        let answer = Answer {
+            origin: Arc::new(Origin::new(self.cluster, &format!("{}/{title}.json", self.cluster))),
+            command: kinds.first().map(|kind| kind.command()).unwrap_or_default(),
+            taken: now(),
+            what: What::Objects { whole: whole.filter(|_| is_whole) },
+            bytes,
+        };
+        self.say(Gathered::Answer(answer)).await?;
+        Ok(parts)
+    }
+
+    /// Lists a kind page by page; a list whose pages expire meanwhile is begun anew.
+    async fn list_kind(&self, kind: &Kind, bytes: &mut Vec<u8>, parts: &mut Vec<Part>) -> Result<(), String> {
+        let (begin, known) = (bytes.len(), parts.len());
+        let api = kind.api(self.client);
+        let mut token = String::new();
+        let mut restarts = 0;
+        loop {
+            let params =
+                ListParams { continue_token: Some(token).filter(|token| !token.is_empty()), ..kind.params(PAGE) };
+            let page = match self.put(async || api.list(&params).await).await {
+                Ok(page) => page,
+                // The kind is not installed: there are none.
+                Err((404, _)) => return Ok(()),
+                Err((410, _)) if restarts < TRIES_MAX => {
+                    restarts += 1;
+                    bytes.truncate(begin);
+                    parts.truncate(known);
+                    token = String::new();
+                    continue;
+                }
+                Err((_, why)) => return Err(why),
+            };
+            for object in page.items {
+                self.take(kind, object, bytes, parts);
+            }
+            token = page.metadata.continue_.unwrap_or_default();
+            if token.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&self, kind: &Kind, object: DynamicObject, bytes: &mut Vec<u8>, parts: &mut Vec<Part>) {
+        let Ok(object) = serde_json::to_vec(&plain_object(kind, object)) else { return };
+        if kind.kind == "Pod"
+            && let Ok(pod) = serde_json::from_slice::<Pod>(&object)
+        {
+            parts.extend(self.part(&pod));
+        }
+        if bytes.last() != Some(&b'[') {
+            bytes.push(b',');
+        }
+        bytes.extend_from_slice(&object);
+    }
+
+    /// A running pod as a part of the mesh.
+    fn part(&self, pod: &Pod) -> Option<Part> {
+        let (container, role) = followers::part_of_mesh(pod)?;
+        let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.name_any());
+        let has_ended =
+            pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase != "Running");
+        let origin = Origin {
+            cluster: self.cluster.into(),
+            namespace: namespace.into(),
+            pod: name.as_str().into(),
+            container: container.into(),
+            file: format!("{}/{namespace}/{name}/{container}.log", self.cluster).into(),
+            role,
+        };
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into();
+        (!has_ended).then(|| Part { origin: Arc::new(origin), node })
+    }
+
+    /// Asks a pod all there is to ask it.
+    async fn pod(&self, part: &Part) -> Result<Outcome, Deaf> {
+        let pod = &part.origin;
+        let Some((program, paths)) = questions(pod.role) else { return Ok(None) };
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let title = || format!("{}/{}", pod.namespace, pod.pod);
+        for path in paths {
+            let Ok(request) = Request::new(program, path) else { continue };
+            let asked = admin::get(&api, &pod.pod, &request, self.limits.answer_bytes_max);
+            let bytes = match timeout_at(self.deadline, asked).await {
+                Ok(Ok(bytes)) => bytes,
+                // The others would not answer either.
+                Ok(Err(error)) => return Ok(Some((format!("{error:#}"), title()))),
+                Err(_) => return Ok(Some(("there was no time left".to_string(), title()))),
+            };
+            let answer = Answer {
+                origin: document_of(pod, path),
+                command: String::new(),
+                taken: now(),
+                what: What::Document,
+                bytes: bytes.into(),
+            };
+            self.say(Gathered::Answer(answer)).await?;
+        }
+        Ok(None)
+    }
+
+    /// Reads the log of a pod.
+    async fn log(&self, part: &Part, lines: Lines) -> Result<Outcome, Deaf> {
+        let pod = &part.origin;
+        let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let bytes_max = self.limits.log_bytes_max;
+        let params = LogParams {
+            container: Some(pod.container.to_string()),
+            since_seconds: lines.since.map(|since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX).max(1)),
+            limit_bytes: Some(i64::try_from(bytes_max).unwrap_or(i64::MAX)),
+            previous: lines.previous,
+            timestamps: true,
+            ..LogParams::default()
+        };
+        let read = self.put(async || {
+            let mut bytes = Vec::new();
+            let mut stream = Box::pin(api.log_stream(&pod.pod, &params).await?).take(bytes_max as u64);
+            stream.read_to_end(&mut bytes).await.map_err(kube::Error::ReadEvents)?;
+            Ok(bytes)
+        });
+        let title = || format!("the log of {}/{}", pod.namespace, pod.pod);
+        let bytes = match read.await {
+            Ok(bytes) => bytes,
+            // A container that was never restarted has none before.
+            Err((400 | 404, _)) if lines.previous => return Ok(None),
+            Err((_, why)) => return Ok(Some((why, title()))),
+        };
+        if bytes_max <= bytes.len() {
+            let what = format!("{}: {} is longer than {bytes_max} bytes: the rest was not read", self.cluster, title());
+            self.say(Gathered::Refused(Refused { cluster: self.cluster.to_string(), what, is_all: false })).await?;
+        }
+        let origin = match lines.previous {
+            false => Arc::clone(pod),
+            true => Arc::new(Origin { file: pod.file.replace(".log", ".previous.log").into(), ..Origin::clone(pod) }),
+        };
+        let answer = Answer { origin, command: String::new(), taken: now(), what: What::Log, bytes };
+        self.say(Gathered::Answer(answer)).await?;
+        Ok(None)
+    }
+}
+
+/// The pods of each role that are asked where nobody names others: the first so many of each by name.
+pub fn first_of_each(parts: &[Part], roles: &[Role], each_max: usize) -> Vec<Part> {
+    let of_role = |role: &Role| {
+        let role = *role;
+        parts.iter().filter(move |part| part.origin.role == role).take(each_max).cloned()
+    };
+    roles.iter().flat_map(of_role).collect()
+}
+
+fn code(error: &kube::Error) -> u16 {
+    match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    }
+}
+
+fn refusal(code: u16, error: &kube::Error) -> String {
+    match code {
+        401 => "the API server does not accept the credentials (401)".to_string(),
+        403 => "that is not permitted (403)".to_string(),
+        0 => plain(error),
+        code => format!("the API server says {code}"),
+    }
+}
