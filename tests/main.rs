@@ -11,3 +11,4 @@ mod repaired;
 mod schema;
 mod secrets;
 mod tidy;
+mod xds_server;

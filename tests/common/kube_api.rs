@@ -18,7 +18,6 @@ mod ask;
 mod forward;
 mod logs;
 mod store;
-mod tls;
 mod watch;
 mod wire;
 
@@ -38,15 +37,17 @@ use tokio_rustls::TlsAcceptor;
 
 pub use ask::Asked;
 pub use store::pod;
-pub use wire::Close;
 
 use ask::Pattern;
 use forward::Handler;
 use logs::Logs;
 use store::Store;
-use wire::{Chance, Wires};
+use wire::Wires;
 
-use super::{Random, base64};
+use super::base64;
+use super::tls::Authority;
+pub use super::wire::Close;
+use super::wire::Faults;
 
 /// As whom the server knows its client.
 const USER: &str = "system:serviceaccount:istio-system:mesh-reader";
@@ -91,7 +92,7 @@ struct Shared {
     state: Mutex<State>,
     /// Told after each change of the state, for those who stream.
     changed: signal::Sender<()>,
-    silent: signal::Sender<bool>,
+    faults: Faults,
 }
 
 struct State {
@@ -104,7 +105,6 @@ struct State {
     failures: Vec<(Pattern, usize, Failure)>,
     asked: Vec<Asked>,
     wires: Wires,
-    chance: Option<Chance>,
     bookmarks: u64,
     expirations: u64,
 }
@@ -148,7 +148,10 @@ impl Shared {
 impl KubeApi {
     /// Starts the server of a cluster of this name, with an authority, a token and no objects.
     pub fn start(name: &str) -> KubeApi {
-        let (tls, authority) = tls::new(name);
+        let authority = Authority::new(&format!("kubernetes {name}"));
+        let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
+        let tls = authority.server("kube-apiserver", &names).acceptor(&[], None);
+        let authority = authority.pem();
         let mut state = State {
             store: Store::new(),
             logs: Logs::default(),
@@ -159,13 +162,12 @@ impl KubeApi {
             failures: Vec::new(),
             asked: Vec::new(),
             wires: Wires::default(),
-            chance: None,
             bookmarks: 0,
             expirations: 0,
         };
         state.give_token(name);
-        let (changed, silent) = (signal::Sender::new(()), signal::Sender::new(false));
-        let shared = Arc::new(Shared { tls, state: Mutex::new(state), changed, silent });
+        let (changed, faults) = (signal::Sender::new(()), Faults::new());
+        let shared = Arc::new(Shared { tls, state: Mutex::new(state), changed, faults });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
 
@@ -351,17 +353,17 @@ impl KubeApi {
         let (pattern, is_all) = (Pattern::new(pattern), pattern == "* *");
         let state = self.shared.lock();
         let meant = state.wires.open().filter(|wire| is_all || wire.asked().is_some_and(|asked| pattern.meets(&asked)));
-        meant.map(|wire| wire.cut(close)).count()
+        meant.map(|wire| wire.end.cut(close)).count()
     }
 
     /// From now on every connection breaks, anyhow, after a random number of bytes.
     pub fn cut_at_random(&self, seed: u64, bytes_mean: usize) {
-        self.shared.lock().chance = Some(Chance { random: Random(seed), bytes_mean });
+        self.shared.faults.cut_at_random(Some(seed), bytes_mean);
     }
 
     /// New connections hold again.
     pub fn cut_no_more(&self) {
-        self.shared.lock().chance = None;
+        self.shared.faults.cut_at_random(None, 0);
     }
 
     /// Nobody listens any more and all connections are cut: the server is gone.
@@ -385,12 +387,12 @@ impl KubeApi {
 
     /// Connections are accepted and held, but not a byte is answered.
     pub fn silence(&self) {
-        self.shared.silent.send_replace(true);
+        self.shared.faults.be_silent(true);
     }
 
     /// Answers again, also what was asked meanwhile.
     pub fn speak(&self) {
-        self.shared.silent.send_replace(false);
+        self.shared.faults.be_silent(false);
     }
 
     // --- the record

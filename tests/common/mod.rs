@@ -1,6 +1,9 @@
 //! The samples, runs of the program over them, and seeded random numbers.
 
 pub mod kube_api;
+pub mod tls;
+pub mod wire;
+pub mod xds_server;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -17,10 +17,11 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::Close;
 use super::ask::Asked;
 use super::logs::{LogOptions, Reader};
 use super::store::{Resource, Shape, Store};
-use super::wire::{Close, Wire};
+use super::wire::Wire;
 use super::{Failure, Shared, State, USER, forward, watch};
 
 /// What is sent back.
@@ -92,7 +93,7 @@ pub async fn answer(
     let asked = Asked::new(request.method(), request.uri());
     wire.carries(&asked);
     let (number, failure) = shared.record(asked.clone());
-    let closing = move |close| wire.will_close(close);
+    let closing = move |close| wire.end.will_close(close);
     let response = as_ordered(failure, granted(&shared, &asked, request), closing).await;
     shared.lock().asked[number].status = Some(response.status().as_u16());
     Ok(response)
