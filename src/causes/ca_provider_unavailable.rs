@@ -30,7 +30,7 @@ pub static CAUSE: Cause = Cause {
         ("san-mismatch", Within::File),
     ],
     hits: &["signing-service-without-pods", "ca-answers-without-a-chain", "signing-bundle-incomplete"],
-    near_misses: &["control-plane-port-dropped"],
+    near_misses: &["control-plane-port-dropped", "state-joined-signing-certificate-renewed"],
     rules: &[
         Rule::after(Kind::Certificate, 5, judge),
         Rule::after(Kind::Stream, 5, judge_stream),

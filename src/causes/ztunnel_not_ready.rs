@@ -6,7 +6,7 @@ use meshwhy_parsers::event::{Event, Fact, Kind, Process};
 use meshwhy_parsers::ztunnel::ConnectionWhat;
 
 use super::{tables, tunnel};
-use crate::engine::cause::{Cause, Rule, Severity, Verdict};
+use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
 /// The cause.
@@ -23,7 +23,7 @@ pub static CAUSE: Cause = Cause {
     remedy: "Check that ztunnel's xDS stream is up and that istiod knows {pod}: `istioctl ztunnel-config workload`; then \
              discovery selectors, cluster ID and node name.",
     verify: "istioctl ztunnel-config workload --workload-namespace {namespace}",
-    explains: &[],
+    explains: &[("ambient-capture-missing", Within::Token)],
     hits: &["ambient-pod-unknown-to-istiod", "ztunnel-cannot-start", "state-joined-pod-refuses-tunnel-ztunnel-down"],
     near_misses: &["ztunnel-xds-reconnects", "ambient-pod-not-captured"],
     rules: &[

@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod capture;
 pub mod cluster_ids;
 pub mod environment;
 pub mod gateways;
@@ -21,6 +22,7 @@ pub mod stale;
 pub mod tried;
 pub mod trust;
 pub mod versions;
+pub mod waypoints;
 pub mod webhooks;
 
 #[cfg(test)]
@@ -50,7 +52,9 @@ pub static ALL: &[&Check] = &[
     &trust::VALIDITY,
     &trust::DOMAINS,
     &networks::CHECK,
+    &capture::CHECK,
     &hbone::CHECK,
+    &waypoints::CHECK,
     &services::CHECK,
     &locality::CHECK,
     &stale::CHECK,

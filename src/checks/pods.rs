@@ -341,6 +341,10 @@ impl<'m> Parted<'m> {
             .slot("name", &object.name)
             .slot("reason", &reason)
             .token(&object.name);
+        // What refuses to be called on that node fails for it.
+        let beside =
+            self.cluster.pods().filter(|(_, of)| !of.host_network && !of.node.is_empty() && of.node == pod.node);
+        let verdict = beside.flat_map(|(_, of)| &of.ips).fold(verdict, |verdict, ip| verdict.token(ip));
         let verdict = shown(verdict, object, &quote_of(object, pod), shows);
         Some(Item::fail(self.cluster.title(), object.title(), reason, slug, verdict))
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use meshwhy_parsers::cert::{Cert, ChainFault, same_roots, verifies};
-use meshwhy_parsers::event::{Event, Text};
+use meshwhy_parsers::event::{Event, Kind, Text};
 use meshwhy_parsers::state::istiod::Said;
 use meshwhy_parsers::state::object::MeshConfig;
 use meshwhy_parsers::time::Time;
@@ -525,6 +525,14 @@ fn authorities(view: &View<'_>, trust: &Trust<'_>) -> Vec<Item> {
     items
 }
 
+/// When lines of a cluster last told of certificates or trust that fail.
+fn last_told(view: &View<'_>, cluster: &Cluster) -> Option<Time> {
+    let told = view.known(Kind::Certificate).chain(view.known(Kind::Trust));
+    told.filter(|known| known.last.origin.cluster == cluster.name && !known.last.is_document())
+        .filter_map(|known| known.last.at)
+        .max()
+}
+
 /// The certificates that proxies and ztunnels hold.
 fn workloads(view: &View<'_>, cluster: &Cluster) -> Vec<Item> {
     let mut items = Vec::new();
@@ -569,9 +577,36 @@ fn workloads(view: &View<'_>, cluster: &Cluster) -> Vec<Item> {
         }
     }
     if items.is_empty() && 0 < valid {
-        items.push(Item::pass(&cluster.name, "workload certificates", format!("{valid} valid")));
+        let item = Item::pass(&cluster.name, "workload certificates", format!("{valid} valid"));
+        let failed = last_told(view, cluster);
+        items.push(match newest(cluster).filter(|(made, ..)| failed.is_some_and(|failed| failed < *made)) {
+            Some((made, event, who)) => {
+                let quote = format!("certificate of {who} valid from {}", made.to_second());
+                let shows = "it was signed after those lines: the CA works again";
+                [control_plane::CA_CERT_EXPIRED.slug, "ca-provider-unavailable"]
+                    .into_iter()
+                    .fold(item, |item, slug| item.disproving(cluster.title(), slug, event, &quote, shows))
+            }
+            None => item,
+        });
     }
     items
+}
+
+/// What was signed last of all that proxies and ztunnels hold: when, where that stands, and for whom.
+fn newest(cluster: &Cluster) -> Option<(Time, &Arc<Event>, &str)> {
+    let of_proxies =
+        cluster.proxies().filter_map(|proxy| Some((proxy, proxy.secrets()?))).flat_map(|(proxy, (event, held))| {
+            let leaves = held.iter().filter(|secret| &*secret.name != "ROOTCA");
+            let begins = leaves.filter_map(|secret| {
+                secret.certs.first().and_then(|cert| cert.not_before).or(secret.valid.map(|(begin, _)| begin))
+            });
+            begins.map(move |begin| (begin, event, &*proxy.name))
+        });
+    let of_ztunnels = cluster.ztunnels().flat_map(|(event, dump)| {
+        dump.certificates.iter().filter_map(move |held| Some((held.valid?.0, event, &*held.identity)))
+    });
+    of_proxies.chain(of_ztunnels).max_by_key(|(begin, ..)| *begin)
 }
 
 fn domains(view: &View<'_>) -> Vec<Item> {
