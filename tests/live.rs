@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use crate::common::kube_api::{Asked, Close, Failure, KubeApi, kubeconfig, kubeconfig_file, pod};
-use crate::common::{Random, base64, meshwhy, seed};
+use crate::common::{Random, base64, meshwhy, peers, seed};
 
 /// Nothing here takes so long unless it is broken.
 const LONG: Duration = Duration::from_secs(10);
@@ -479,13 +479,14 @@ async fn a_server_fails_falls_silent_and_goes_away_as_ordered() {
 }
 
 /// A program that prints lines, and runs until it ends or is dropped.
-struct Running {
+pub struct Running {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Running {
+    /// Starts it.
+    pub fn start(command: &mut Command) -> Running {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
         let lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
         Running { child, lines }
@@ -496,7 +497,7 @@ impl Running {
     }
 
     /// Reads until a line holds this.
-    fn until(&mut self, text: &str) -> String {
+    pub fn until(&mut self, text: &str) -> String {
         loop {
             let line = self.line();
             if line.contains(text) {
@@ -637,19 +638,13 @@ fn tail_follows_a_file_over_its_replacement_and_ends_with_a_summary_when_interru
 
 #[test]
 fn a_genuine_kubectl_is_served() {
-    let is_found = Command::new("kubectl").args(["version", "--client"]).stdout(Stdio::null()).status().is_ok();
-    if !is_found {
-        let is_required = std::env::var("MESHWHY_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-        assert!(!is_required, "no kubectl");
-        eprintln!("skipped: no kubectl");
-        return;
-    }
+    let Some(program) = peers::kubectl() else { return };
     let (east, west) = (KubeApi::start("east"), KubeApi::start("west"));
     west.apply(pod("sample", "web-1", &[("app", "web")], &["app"]));
     west.log("sample", "web-1", "app", "one");
     let (config, home) = (kubeconfig_file(&[&east, &west]), tempfile::tempdir().expect("a folder can be made"));
     let kubectl = |args: &[&str]| {
-        let mut command = Command::new("kubectl");
+        let mut command = Command::new(&program);
         command.arg(format!("--kubeconfig={}", config.path().display()));
         command.arg(format!("--cache-dir={}", home.path().display()));
         Running::start(command.args(["--context=west", "--namespace=sample"]).args(args))

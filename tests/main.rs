@@ -3,6 +3,7 @@
 mod cli;
 mod common;
 mod documents;
+mod envoy;
 mod golden;
 mod inputs;
 mod invariants;

@@ -1,6 +1,8 @@
 //! The samples, runs of the program over them, and seeded random numbers.
 
+pub mod envoy;
 pub mod kube_api;
+pub mod peers;
 pub mod tls;
 pub mod wire;
 pub mod xds_server;

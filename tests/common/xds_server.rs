@@ -47,6 +47,12 @@ use session::{Resources, World};
 pub const CLUSTER: &str = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 /// The endpoints of one of them.
 pub const ENDPOINTS: &str = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+/// Envoy's listeners.
+pub const LISTENER: &str = "type.googleapis.com/envoy.config.listener.v3.Listener";
+/// Envoy's routes.
+pub const ROUTES: &str = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
+/// Certificates and roots.
+pub const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 /// A workload or a service, as istiod tells ztunnels.
 pub const ADDRESS: &str = "type.googleapis.com/istio.workload.Address";
 /// A policy, as istiod tells ztunnels.
@@ -227,7 +233,12 @@ impl XdsServer {
 
     // --- where it is, and whom to trust
 
-    /// Where it listens, on this machine, with `http` or `https`.
+    /// Where it listens, on this machine.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same with `http` or `https`.
     pub fn url(&self) -> String {
         format!("{}://{}", if self.authority.is_some() { "https" } else { "http" }, self.address)
     }
