@@ -2,13 +2,15 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use meshwhy_parsers::frame::Scan;
 
-use crate::config::{self, Colour, FailOn, ReplayConfig, TailConfig, Task};
+use crate::config::{self, Asked, Colour, FailOn, ReplayConfig, TailConfig, Task};
 use crate::engine::cause::Severity;
+use crate::inputs::source::LiveLimits;
 use crate::outputs::Output;
 use crate::outputs::junit::Junit;
 use crate::outputs::ndjson::{self, Ndjson};
@@ -41,6 +43,7 @@ Exit codes:
 
 Examples:
   meshwhy replay bug-report.tar.gz
+  meshwhy check --context east --context west
   meshwhy check state/
   meshwhy trace east/sleep.sample helloworld.sample:5000 state/
   meshwhy replay --cluster east=logs/east --cluster west=logs/west logs
@@ -91,13 +94,8 @@ struct Tail {
     #[arg(long, value_name = "NAME=PATH", requires = "paths")]
     cluster: Vec<String>,
 
-    /// A context of the kubeconfig; repeat it for each cluster. Without one, and without a path: the current context.
-    #[arg(long, value_name = "NAME")]
-    context: Vec<String>,
-
-    /// The kubeconfig; KUBECONFIG and ~/.kube/config otherwise.
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    clusters: Clusters,
 
     /// Also follow the sidecars of these pods: `app=reviews`, `shop/app=reviews`, `shop/`; may be repeated.
     #[arg(long, value_name = "[NAMESPACE/]LABELS")]
@@ -130,10 +128,67 @@ Exit codes, when it is ended:
   1  at least one finding is open
   2  could not do what was asked";
 
+/// Which clusters are asked.
+#[derive(Args)]
+struct Clusters {
+    /// A context of the kubeconfig; repeat it for each cluster. Without one, and without a path: the current context.
+    #[arg(long, value_name = "NAME")]
+    context: Vec<String>,
+
+    /// The kubeconfig; KUBECONFIG and ~/.kube/config otherwise.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+}
+
+impl Clusters {
+    fn are_named(&self) -> bool {
+        !self.context.is_empty() || self.kubeconfig.is_some()
+    }
+}
+
+/// What is saved, and clusters that are asked now.
+#[derive(Args)]
+struct Sources {
+    /// Files, folders and archives (tar, tar.gz, zip, gz, zst); `-` reads standard input.
+    ///
+    /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
+    /// layout of istioctl bug-report, or what the file itself says. `--cluster` settles it.
+    #[arg(value_name = "PATH", required_unless_present_any = ["context", "kubeconfig"])]
+    paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    clusters: Clusters,
+
+    /// How long a cluster may take to list its objects, to have its pods asked, and to hand out logs: 30s, 2m.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    timeout: String,
+}
+
+impl Sources {
+    /// The paths, and what is asked of clusters, with logs from so long ago on.
+    fn resolve(self, lines: Duration) -> anyhow::Result<(Vec<PathBuf>, Option<Asked>)> {
+        let gather_max = config::span("--timeout", &self.timeout)?;
+        let asked = self.clusters.are_named().then(|| Asked {
+            kubeconfig: self.clusters.kubeconfig,
+            contexts: self.clusters.context,
+            lines,
+            limits: LiveLimits { gather_max, ..LiveLimits::default() },
+        });
+        Ok((self.paths, asked))
+    }
+}
+
 /// Read saved logs and state, and name the root causes.
 #[derive(Args)]
 #[command(after_long_help = replay_help())]
 struct Replay {
+    /// Files, folders and archives (tar, tar.gz, zip, gz, zst); `-` reads standard input.
+    ///
+    /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
+    /// layout of istioctl bug-report, or what the file itself says. `--cluster` settles it.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
     #[command(flatten)]
     reading: Reading,
 
@@ -145,13 +200,16 @@ struct Replay {
     no_scan: bool,
 }
 
-/// Check from saved state whether a mesh of clusters is sound.
+/// Check whether a mesh of clusters is sound, from saved state or as the clusters are now.
 ///
 /// Asks what one would check by hand, in the order in which one failure makes the next meaningless: pass, warn, fail, or
 /// that it cannot be told and what is missing. What fails is named as a root cause with its remedy.
 #[derive(Args)]
 #[command(after_long_help = CHECK_HELP)]
 struct Check {
+    #[command(flatten)]
+    sources: Sources,
+
     #[command(flatten)]
     reading: Reading,
 
@@ -167,7 +225,7 @@ struct Check {
     printing: Printing,
 }
 
-/// Walk one call hop by hop through saved state, and name what breaks it.
+/// Walk one call hop by hop through saved state or the clusters as they are now, and name what breaks it.
 ///
 /// From the caller's pod and its proxy over the service, its endpoints in every cluster, gateways and trust to the pods
 /// at the end: each hop passes, fails, or cannot be told, with what told it. Where the call ends, the cause is named with
@@ -180,6 +238,9 @@ struct Trace {
 
     /// What it calls: `HOST:PORT` or a URL.
     to: String,
+
+    #[command(flatten)]
+    sources: Sources,
 
     #[command(flatten)]
     reading: Reading,
@@ -198,7 +259,11 @@ What to save, of every cluster, into a folder of its name:
   kubectl get gateways.gateway.networking.k8s.io,gateways.networking.istio.io,destinationrules,workloadentries -A -o yaml
   istioctl bug-report, istioctl x internal-debug clusterz|endpointShardz|networkz --all, istioctl proxy-config all -o json
 
+Of clusters that are asked now nothing needs to be saved: it lists those objects, asks istiods, gateways, waypoints and \
+ztunnels through port-forwards for what only reads, and does without what it may not do.
+
 Examples:
+  meshwhy check --context east --context west
   meshwhy check state/
   meshwhy check --cluster east=bug-report-1.tar.gz --cluster west=bug-report-2.tar.gz bug-report-*.tar.gz
   meshwhy check --precheck --output junit state/ > mesh.xml
@@ -212,7 +277,11 @@ const TRACE_HELP: &str = "\
 It asks what `meshwhy check` asks, so save what that needs (`meshwhy check --help`), and of the caller's cluster:
   istioctl proxy-config all POD.NAMESPACE -o json, or in ambient istioctl ztunnel-config all -o json
 
+Of clusters that are asked now it reads the same, the caller's own proxy, and the logs of the proxies on the way, from \
+--since on, else of the last five minutes.
+
 Examples:
+  meshwhy trace east/sleep.sample helloworld.sample:5000 --context east --context west
   meshwhy trace sleep.sample helloworld.sample:5000 state/
   meshwhy trace cluster1/sleep.sample http://helloworld.sample:5000/hello state/
 
@@ -249,16 +318,9 @@ impl Naming {
     }
 }
 
-/// What to read.
+/// How it is read.
 #[derive(Args)]
 struct Reading {
-    /// Files, folders and archives (tar, tar.gz, zip, gz, zst); `-` reads standard input.
-    ///
-    /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
-    /// layout of istioctl bug-report, or what the file itself says. `--cluster` settles it.
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
-
     /// Name the cluster of a file or folder; may be repeated.
     #[arg(long, value_name = "NAME=PATH")]
     cluster: Vec<String>,
@@ -266,7 +328,7 @@ struct Reading {
     #[command(flatten)]
     judging: Judging,
 
-    /// Leave out lines before this moment (RFC 3339).
+    /// Leave out lines before this moment (RFC 3339, or so long ago: 30s, 5m, 2h).
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
 
@@ -293,15 +355,15 @@ struct Judging {
 
 impl Reading {
     /// The configuration that reads it, with the user's own signatures.
-    fn config(self, signatures: Signatures) -> anyhow::Result<ReplayConfig> {
+    fn config(self, paths: Vec<PathBuf>, signatures: Signatures) -> anyhow::Result<ReplayConfig> {
         Ok(ReplayConfig {
             cluster_names: self.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
-            since: self.since.map(|text| config::moment("--since", &text)).transpose()?,
+            since: self.since.map(|text| config::since(&text)).transpose()?,
             until: self.until.map(|text| config::moment("--until", &text)).transpose()?,
             threads: self.threads.map_or_else(config::threads_default, usize::from),
             causes: config::causes(&self.judging.only, &self.judging.disable, &signatures)?,
             signatures,
-            ..ReplayConfig::of(self.paths)
+            ..ReplayConfig::of(paths)
         })
     }
 }
@@ -486,11 +548,13 @@ fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
         Command::Replay(flags) => replay(flags, out),
         Command::Check(flags) => {
             let task = Task::Check { before_linking: flags.precheck };
-            ask(task, flags.reading, flags.output, &flags.printing, out)
+            let sources = flags.sources.resolve(Duration::ZERO)?;
+            ask(task, sources, flags.reading, flags.output, &flags.printing, out)
         }
         Command::Trace(flags) => {
             let task = call(&flags.from, &flags.to)?;
-            ask(task, flags.reading, flags.output, &flags.printing, out)
+            let sources = flags.sources.resolve(config::since_ago(flags.reading.since.as_deref())?)?;
+            ask(task, sources, flags.reading, flags.output, &flags.printing, out)
         }
         Command::Causes(Causes { output: Format::Text }) => {
             out.write_all(explain::catalogue(config::width()).as_bytes())?;
@@ -546,7 +610,7 @@ fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
 fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
     let signatures = config::signatures(flags.naming.signatures.as_deref())?;
     let scan = if signatures.is_empty() { Scan::On } else { Scan::Off };
-    let only_files = !flags.paths.is_empty() && flags.context.is_empty() && flags.kubeconfig.is_none();
+    let only_files = !flags.paths.is_empty() && !flags.clusters.are_named();
     let watched = config::watched(&flags.since, flags.tail, &flags.pods, scan)?;
     let replay = ReplayConfig {
         cluster_names: flags.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
@@ -559,8 +623,8 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         ..ReplayConfig::of(flags.paths)
     };
     let config = TailConfig {
-        kubeconfig: flags.kubeconfig,
-        contexts: flags.context,
+        kubeconfig: flags.clusters.kubeconfig,
+        contexts: flags.clusters.context,
         lines: flags.tail,
         ..TailConfig::of(replay, (!only_files).then_some(watched))
     };
@@ -576,7 +640,7 @@ fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
         fail_on: flags.naming.printing.fail_on.resolve(),
         events: flags.naming.events,
         quiet: flags.naming.printing.quiet,
-        ..flags.reading.config(signatures)?
+        ..flags.reading.config(flags.paths, signatures)?
     };
     let live = !config.quiet && matches!(&config.paths[..], [path] if path.as_os_str() == "-");
     crate::run::replay(&config, &mut *flags.naming.output(live), out)
@@ -585,6 +649,7 @@ fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
 /// Answers a question about state.
 fn ask(
     task: Task,
+    (paths, asked): (Vec<PathBuf>, Option<Asked>),
     reading: Reading,
     output: StateFormat,
     printing: &Printing,
@@ -594,7 +659,8 @@ fn ask(
         fail_on: printing.fail_on.resolve(),
         quiet: printing.quiet,
         task,
-        ..reading.config(Signatures::default())?
+        asked,
+        ..reading.config(paths, Signatures::default())?
     };
     let mut output: Box<dyn Output> = match output {
         StateFormat::Text => printing.text(false),

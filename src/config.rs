@@ -16,6 +16,7 @@ use crate::engine::cause::{Cause, Severity};
 use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
 use crate::inputs::InputLimits;
+use crate::inputs::clock::now;
 use crate::inputs::kube::{Selection, Since, Watched};
 use crate::inputs::source::LiveLimits;
 use crate::signatures::{COUNT_MAX, SUBJECTS_MAX, Signatures};
@@ -51,6 +52,20 @@ pub struct ReplayConfig {
     pub input_limits: InputLimits,
     /// What is asked of what was read.
     pub task: Task,
+    /// Clusters that are asked beside what is saved.
+    pub asked: Option<Asked>,
+}
+
+/// Clusters that are asked once.
+pub struct Asked {
+    /// The kubeconfig; by default that of kubectl.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its contexts; the current one where none is named.
+    pub contexts: Vec<String>,
+    /// How far back the logs of a call's pods are read.
+    pub lines: Duration,
+    /// The limits of live sources.
+    pub limits: LiveLimits,
 }
 
 /// Everything that watching needs to know.
@@ -87,14 +102,14 @@ impl TailConfig {
 pub fn watched(since: &str, lines: Option<u32>, pods: &[String], scan: Scan) -> anyhow::Result<Watched> {
     let since = match lines {
         Some(lines) => Since::Lines(lines),
-        None => Since::Ago(ago(since)?),
+        None => Since::Ago(span("--since", since)?),
     };
     let also = pods.iter().map(|text| Selection::parse(text)).collect::<anyhow::Result<_>>()?;
     Ok(Watched { since, scan, also })
 }
 
-/// Reads how long ago logs begin: `30s`, `5m`, `2h`.
-fn ago(text: &str) -> anyhow::Result<Duration> {
+/// Reads how long something lasts, or how long ago it was: `30s`, `5m`, `2h`.
+pub fn span(flag: &str, text: &str) -> anyhow::Result<Duration> {
     let unit = |letter: &str| match letter {
         "s" => Some(1_u64),
         "m" => Some(60),
@@ -107,7 +122,7 @@ fn ago(text: &str) -> anyhow::Result<Duration> {
     });
     match read {
         Some(seconds) if 0 < seconds => Ok(Duration::from_secs(seconds)),
-        _ => bail!("cannot read --since {text:?} as a time ago\nhint: 30s, 5m, 2h"),
+        _ => bail!("cannot read {flag} {text:?} as a span of time\nhint: 30s, 5m, 2h"),
     }
 }
 
@@ -143,6 +158,7 @@ impl ReplayConfig {
             limits: Limits::default(),
             input_limits: InputLimits::default(),
             task: Task::Replay,
+            asked: None,
         }
     }
 }
@@ -186,6 +202,23 @@ pub fn moment(flag: &str, text: &str) -> anyhow::Result<Time> {
             "cannot read {flag} {text:?} as a time\nhint: write it as in the logs, RFC 3339: 2026-03-01T09:30:00Z or 2026-03-01T10:30:00+01:00"
         ),
     }
+}
+
+/// Reads `--since`: a moment, or how long ago it was.
+pub fn since(text: &str) -> anyhow::Result<Time> {
+    match (span("--since", text), now()) {
+        (Ok(ago), Some(now)) => Ok(Time(now.0.saturating_sub(i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX)))),
+        _ => moment("--since", text),
+    }
+}
+
+/// How long ago `--since` was; without it, as long as the logs of clusters are read that are asked for a call.
+pub fn since_ago(text: Option<&str>) -> anyhow::Result<Duration> {
+    const LOGS: Duration = Duration::from_secs(5 * 60);
+    let Some(text) = text else { return Ok(LOGS) };
+    let since = since(text)?;
+    let ago = now().map_or(0, |now| now.0.saturating_sub(since.0));
+    Ok(Duration::from_nanos(u64::try_from(ago).unwrap_or(0)))
 }
 
 /// Reads `NAME=PATH`.
@@ -354,6 +387,15 @@ mod tests {
             let error = moment("--since", text).expect_err(text).to_string();
             assert!(error.contains("hint: "), "{error}");
         }
+    }
+
+    #[test]
+    fn lines_are_wanted_since_a_moment_or_since_so_long_ago() {
+        assert_eq!(since("2026-03-01T09:30:00Z").expect("a moment"), moment("", "2026-03-01T09:30:00Z").expect("one"));
+        let before = now().expect("a clock that is set");
+        let ago = since("10m").expect("a span").0;
+        assert!((before.0 - 600_000_000_000..=now().expect("a clock").0 - 600_000_000_000).contains(&ago));
+        assert!(since("0m").is_err() && since("m").is_err() && since("1w").is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The whole program: sources, parsing, engine, output.
 
+mod gathering;
 mod watching;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
 use meshwhy_parsers::origin::SharedOrigin;
+use meshwhy_parsers::time::Time;
 
 use tokio::sync::mpsc;
 
@@ -22,9 +24,11 @@ use crate::inputs::live::Live;
 use crate::inputs::source::Feed;
 use crate::inputs::stdin::{Heard, Stdin};
 use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop};
-use crate::outputs::{Output, Summary, worst_severity};
+use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
+
+use gathering::Gathering;
 
 /// How long live events wait for older ones of other sources.
 const LATENESS: Duration = Duration::from_millis(100);
@@ -50,6 +54,8 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
         output,
         out,
     };
+    // Before anything is read: what is named wrongly is said at once.
+    let asking = config.asked.as_ref().map(Gathering::begin).transpose()?;
     let wants_stdin = config.paths.iter().any(|path| path.as_os_str() == "-");
     let mut stdin = wants_stdin.then(Stdin::open).transpose().context("cannot listen to standard input")?;
     if let [_] = &config.paths[..]
@@ -63,10 +69,18 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     if !batch.refused.is_empty() && batch.counts.files + batch.counts.documents == 0 {
         bail!("{}", batch.refused.join("\n"));
     }
-    run.batch(&mut batch)?;
+    for document in std::mem::take(&mut batch.documents) {
+        run.feed(document);
+    }
+    let lines = match asking {
+        Some(asking) => asking.gather(&mut run, &mut batch)?,
+        None => Vec::new(),
+    };
+    run.print()?;
+    run.batch(&mut batch, lines)?;
     let code = run.close(&batch.counts, batch.losses)?;
     for refusal in &batch.refused {
-        eprintln!("meshwhy: {refusal}");
+        eprintln!("meshwhy: {}", printable(refusal));
     }
     Ok(if batch.refused.is_empty() { code } else { 2 })
 }
@@ -81,7 +95,15 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
     let (feed, mut heard) = Feed::new(config.limits);
     let mut asking = BTreeMap::new();
     if let Some(watched) = &config.watched {
-        for cluster in runtime.block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))? {
+        let connected = runtime.block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))?;
+        if connected.clusters.is_empty() && config.replay.paths.is_empty() {
+            let why = connected.refused.into_iter().map(|(_, why)| why);
+            bail!("no cluster can be watched\n{}", why.collect::<Vec<_>>().join("\n"));
+        }
+        for (_, why) in &connected.refused {
+            eprintln!("meshwhy: {}", printable(why));
+        }
+        for cluster in connected.clusters {
             let (to, wanted) = mpsc::channel(config.limits.asking_max);
             asking.insert(cluster.name.clone(), to);
             runtime.spawn(kube::watch(cluster, watched.clone(), feed.clone(), wanted));
@@ -146,12 +168,18 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    fn batch(&mut self, batch: &mut Batch) -> anyhow::Result<()> {
-        for document in std::mem::take(&mut batch.documents) {
-            self.feed(document);
-        }
-        self.print()?;
+    /// Takes in what is saved with what was gathered, `lines`, the latest first, in the order of their times.
+    fn batch(&mut self, batch: &mut Batch, mut lines: Vec<(Time, Item)>) -> anyhow::Result<()> {
+        let mut at = Time::MIN;
         while let Some(item) = batch.next_item()? {
+            // What has no time of its own stands behind what does.
+            at = gathering::time_of(&item).unwrap_or(at);
+            while let Some((_, earlier)) = lines.pop_if(|(time, _)| *time < at) {
+                self.item(earlier)?;
+            }
+            self.item(item)?;
+        }
+        while let Some((_, item)) = lines.pop() {
             self.item(item)?;
         }
         Ok(())

@@ -107,7 +107,7 @@ fn healthy_logs_are_answered_with_one_line() {
 fn errors_say_what_was_tried_and_what_to_try_next() {
     for (args, wanted) in [
         (&["replay", "no/such/file"][..], "no/such/file"),
-        (&["replay", "--since", "10m", "-"], "cannot read --since \"10m\" as a time\nhint: "),
+        (&["replay", "--since", "10w", "-"], "cannot read --since \"10w\" as a time\nhint: "),
         (&["replay", "--until", "yesterday", "-"], "cannot read --until \"yesterday\" as a time\nhint: "),
         (&["replay", "--cluster", "west", "-"], "cannot read --cluster \"west\"\nhint: "),
         (&["replay", "--only", "transient-recoverd", "-"], "did you mean \"transient-recovered\"?"),

@@ -8,6 +8,7 @@ pub mod gather;
 mod log;
 mod objects;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -101,12 +102,26 @@ pub struct Cluster {
     client: Client,
 }
 
+/// The clusters that can be asked, and those that cannot.
+#[derive(Default)]
+pub struct Connected {
+    /// Those that can be.
+    pub clusters: Vec<Cluster>,
+    /// Names of those for which no client can be made, each with the reason: a plug-in that gives no credentials, say.
+    pub refused: Vec<(String, String)>,
+}
+
 /// Reads the kubeconfig and makes a client for each context; without any the current one, or the cluster this runs in.
-pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow::Result<Vec<Cluster>> {
+///
+/// # Errors
+///
+/// No kubeconfig, or a context that is not in it.
+pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow::Result<Connected> {
     let read = match &kubeconfig {
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
     };
+    let mut connected = Connected::default();
     let config = match read {
         Ok(config) => config,
         Err(error) => {
@@ -115,31 +130,35 @@ pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow
                 && contexts.is_empty()
                 && let Ok(config) = Config::incluster()
             {
-                return Ok(vec![cluster("this-cluster", config)?]);
+                connected.clusters.push(cluster("this-cluster", config)?);
+                return Ok(connected);
             }
-            bail!("no cluster to watch: {error}\nhint: name a kubeconfig with --kubeconfig or KUBECONFIG");
+            bail!("no cluster to ask: {error}\nhint: name a kubeconfig with --kubeconfig or KUBECONFIG");
         }
     };
     let known: Vec<&str> = config.contexts.iter().map(|context| &*context.name).collect();
-    let wanted: Vec<String> = match (contexts, &config.current_context) {
+    let mut wanted: Vec<String> = match (contexts, &config.current_context) {
         ([], Some(current)) => vec![current.clone()],
         ([], None) => bail!("the kubeconfig has no current context\nhint: --context, one of {}", known.join(", ")),
         (contexts, _) => contexts.to_vec(),
     };
-    let mut clusters: Vec<Cluster> = Vec::new();
-    for name in wanted {
-        if !known.contains(&&*name) {
-            bail!("the kubeconfig has no context {name:?}\nhint: one of {}", known.join(", "));
-        }
-        if clusters.iter().any(|cluster| cluster.name == name) {
-            continue;
-        }
-        let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
-        let one = Config::from_custom_kubeconfig(config.clone(), &options).await;
-        clusters
-            .push(cluster(&name, one.with_context(|| format!("context {name} of the kubeconfig cannot be used"))?)?);
+    if let Some(name) = wanted.iter().find(|name| !known.contains(&&***name)) {
+        bail!("the kubeconfig has no context {name:?}\nhint: one of {}", known.join(", "));
     }
-    Ok(clusters)
+    let mut seen = BTreeSet::new();
+    wanted.retain(|name| seen.insert(name.clone()));
+    for name in wanted {
+        let options = KubeConfigOptions { context: Some(name.clone()), ..KubeConfigOptions::default() };
+        let made = match Config::from_custom_kubeconfig(config.clone(), &options).await {
+            Ok(config) => cluster(&name, config),
+            Err(error) => Err(error).with_context(|| format!("context {name} of the kubeconfig cannot be used")),
+        };
+        match made {
+            Ok(cluster) => connected.clusters.push(cluster),
+            Err(error) => connected.refused.push((name, format!("{error:#}"))),
+        }
+    }
+    Ok(connected)
 }
 
 fn cluster(name: &str, mut config: Config) -> anyhow::Result<Cluster> {

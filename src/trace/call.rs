@@ -7,7 +7,7 @@ use meshwhy_parsers::state::object::{Body, Object, Pod};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{From, To};
+use super::{End, From, To, service};
 use crate::engine::check::{Checked, Item, Outcome, Speaks};
 use crate::engine::mesh::{Cluster, Doc, Endpoint, Mesh, Proxy, What, workload_of};
 use crate::engine::view::View;
@@ -102,6 +102,25 @@ impl<'v> Call<'v> {
         let plane = plane(near, pod, &name, &from.namespace);
         let namespace = from.namespace.clone();
         Ok(Call { view, mesh, checked, near, pod, name, namespace, also, plane, service })
+    }
+
+    /// The caller's pod, and the pods behind the service in every cluster.
+    pub(super) fn ends(&self) -> Vec<End> {
+        let end = |cluster: &Cluster, namespace: &str, pod: &str, node: &str, is_caller: bool| End {
+            cluster: cluster.name.to_string(),
+            namespace: namespace.to_string(),
+            pod: pod.to_string(),
+            node: node.to_string(),
+            is_caller,
+        };
+        let node = self.pod.map_or("", |(_, pod)| &*pod.node);
+        let mut ends = vec![end(self.near, &self.namespace, &self.name, node, true)];
+        for cluster in self.mesh.clusters() {
+            let Some((object, service)) = service::object(self, cluster) else { continue };
+            let behind = cluster.pods_behind(object, service).into_iter();
+            ends.extend(behind.map(|(of, pod)| end(cluster, &of.namespace, &of.name, &pod.node, false)));
+        }
+        ends
     }
 
     /// `<pod>.<namespace>`.

@@ -91,6 +91,26 @@ pub fn walk(view: &View<'_>, checked: &[Checked], from: &From, to: &To) -> Resul
     Ok(hops.trace(title, called))
 }
 
+/// A pod at one of both ends of a call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End {
+    /// The name of its cluster.
+    pub cluster: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Pod.
+    pub pod: String,
+    /// Its node; empty where unknown.
+    pub node: String,
+    /// Whether it is the one that calls.
+    pub is_caller: bool,
+}
+
+/// The pods at both ends of a call, as far as they are known: none where the caller or the service is not.
+pub fn ends(view: &View<'_>, from: &From, to: &To) -> Vec<End> {
+    Call::find(view, &[], from, to).map_or_else(|_| Vec::new(), |call| call.ends())
+}
+
 /// The ways to all clusters in which the service runs, the own one first: each is walked until it ends.
 fn clusters(call: &Call<'_>, hops: &mut Hops) {
     let known = Known::of(call, call.near);

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{AsyncReadExt, StreamExt};
+use futures::future::BoxFuture;
+use futures::{AsyncReadExt, FutureExt, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, ListParams, LogParams};
 use kube::{Api, Client, ResourceExt};
@@ -183,8 +184,10 @@ pub async fn objects(cluster: &Cluster, limits: &LiveLimits, to: &Sender<Gathere
         to.send(Gathered::Refused(refused)).await.map_err(|_| Deaf)?;
         return Ok(Vec::new());
     }
-    let listing = kinds_by_title().into_iter().map(|(title, kinds)| asking.list(title, kinds));
-    let mut listing = futures::stream::iter(listing).buffer_unordered(AT_ONCE);
+    // Boxed, here and below: of futures that borrow, made by closures, nobody can tell that they may change threads.
+    let listing: Vec<_> =
+        kinds_by_title().into_iter().map(|(title, kinds)| asking.list(title, kinds).boxed()).collect();
+    let mut listing = stream::iter(listing).buffer_unordered(AT_ONCE);
     let mut parts = Vec::new();
     while let Some(listed) = listing.next().await {
         parts.extend(listed?);
@@ -196,14 +199,8 @@ pub async fn objects(cluster: &Cluster, limits: &LiveLimits, to: &Sender<Gathere
 /// Asks pods what they say of themselves, until the deadline.
 pub async fn pods(cluster: &Cluster, parts: &[Part], limits: &LiveLimits, to: &Sender<Gathered>) -> Result<(), Deaf> {
     let asking = Asking::of(cluster, limits, to);
-    let mut answers = futures::stream::iter(parts.iter().map(|part| asking.pod(part))).buffer_unordered(AT_ONCE);
-    let mut refusals: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    while let Some(asked) = answers.next().await {
-        if let Some((why, what)) = asked? {
-            refusals.entry(why).or_default().push(what);
-        }
-    }
-    asking.refuse("cannot be asked", refusals).await
+    let asked: Vec<_> = parts.iter().map(|part| asking.pod(part).boxed()).collect();
+    asking.all(asked, "cannot be asked").await
 }
 
 /// Reads logs of pods, until the deadline.
@@ -215,14 +212,8 @@ pub async fn logs(
     to: &Sender<Gathered>,
 ) -> Result<(), Deaf> {
     let asking = Asking::of(cluster, limits, to);
-    let mut answers = futures::stream::iter(parts.iter().map(|part| asking.log(part, lines))).buffer_unordered(AT_ONCE);
-    let mut refusals: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    while let Some(asked) = answers.next().await {
-        if let Some((why, what)) = asked? {
-            refusals.entry(why).or_default().push(what);
-        }
-    }
-    asking.refuse("cannot be read", refusals).await
+    let read: Vec<_> = parts.iter().map(|part| asking.log(part, lines).boxed()).collect();
+    asking.all(read, "cannot be read").await
 }
 
 /// A cluster that is being asked.
@@ -247,6 +238,18 @@ impl<'a> Asking<'a> {
         self.to.send(gathered).await.map_err(|_| Deaf)
     }
 
+    /// Puts questions, a few at a time; says what is refused, once for each reason.
+    async fn all(&self, questions: Vec<BoxFuture<'_, Result<Outcome, Deaf>>>, verb: &str) -> Result<(), Deaf> {
+        let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+        let mut refusals: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        while let Some(asked) = answers.next().await {
+            if let Some((why, what)) = asked? {
+                refusals.entry(why).or_default().push(what);
+            }
+        }
+        self.refuse(verb, refusals).await
+    }
+
     /// Says what was refused, once for each reason.
     async fn refuse(&self, verb: &str, refusals: BTreeMap<String, Vec<String>>) -> Result<(), Deaf> {
         for (why, mut all) in refusals {
@@ -261,7 +264,7 @@ impl<'a> Asking<'a> {
 
     /// Puts a question, again where it fails in a way that may pass, until the deadline. The error says why there is no
     /// answer, with the code of the API server's refusal or 0.
-    async fn put<T>(&self, mut question: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, (u16, String)> {
+    async fn put<'q, T>(&self, question: impl Fn() -> BoxFuture<'q, kube::Result<T>>) -> Result<T, (u16, String)> {
         let mut backoff = Backoff::default();
         let mut tries = 0;
         let asked = async {
@@ -285,7 +288,7 @@ impl<'a> Asking<'a> {
 
     /// Whether the API server answers at all, and takes the credentials.
     async fn reach(&self) -> Result<(), String> {
-        match self.put(async || self.client.apiserver_version().await).await {
+        match self.put(|| self.client.apiserver_version().boxed()).await {
             Err((code @ (0 | 401 | 500..), why)) => {
                 let verb = if code == 401 { "may not be asked" } else { "cannot be reached" };
                 Err(format!("{} {verb}: {why}", self.cluster))
@@ -332,7 +335,7 @@ impl<'a> Asking<'a> {
         loop {
             let params =
                 ListParams { continue_token: Some(token).filter(|token| !token.is_empty()), ..kind.params(PAGE) };
-            let page = match self.put(async || api.list(&params).await).await {
+            let page = match self.put(|| api.list(&params).boxed()).await {
                 Ok(page) => page,
                 // The kind is not installed: there are none.
                 Err((404, _)) => return Ok(()),
@@ -426,11 +429,14 @@ impl<'a> Asking<'a> {
             timestamps: true,
             ..LogParams::default()
         };
-        let read = self.put(async || {
-            let mut bytes = Vec::new();
-            let mut stream = Box::pin(api.log_stream(&pod.pod, &params).await?).take(bytes_max as u64);
-            stream.read_to_end(&mut bytes).await.map_err(kube::Error::ReadEvents)?;
-            Ok(bytes)
+        let read = self.put(|| {
+            let read = async {
+                let mut bytes = Vec::new();
+                let mut stream = Box::pin(api.log_stream(&pod.pod, &params).await?).take(bytes_max as u64);
+                stream.read_to_end(&mut bytes).await.map_err(kube::Error::ReadEvents)?;
+                Ok(bytes)
+            };
+            read.boxed()
         });
         let title = || format!("the log of {}/{}", pod.namespace, pod.pod);
         let bytes = match read.await {
