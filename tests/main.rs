@@ -1,5 +1,6 @@
 //! Process, golden and repository tests: one binary, because linking is what costs.
 
+mod asked;
 mod cli;
 mod common;
 mod documents;

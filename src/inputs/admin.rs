@@ -1,10 +1,12 @@
 //! The admin endpoints of Envoy and ztunnel and the debug endpoints of istiod, reached through a port-forward of the API
 //! server. Several of their GETs change state, so only what is on this list can be asked for at all.
 
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use http_body_util::{BodyExt, Empty, Limited};
+use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
@@ -94,11 +96,28 @@ impl Request {
     }
 }
 
+/// A pod answers, but not with what it was asked for: an older version has no such endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declined {
+    /// Pod and path.
+    asked: String,
+    /// The status.
+    pub status: StatusCode,
+}
+
+impl fmt::Display for Declined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answers {}", self.asked, self.status)
+    }
+}
+
+impl std::error::Error for Declined {}
+
 /// Asks a pod through the API server; returns the body.
 ///
 /// # Errors
 ///
-/// No port-forward, no answer in time, a status other than 200, or a body of more than `bytes_max`.
+/// No port-forward, no answer in time, a body of more than `bytes_max`, or [`Declined`].
 pub async fn get(pods: &Api<Pod>, pod: &str, request: &Request, bytes_max: usize) -> anyhow::Result<Bytes> {
     let asked = ask(pods, pod, request, bytes_max);
     timeout(ANSWER_TIMEOUT, asked).await.with_context(|| format!("no answer from {pod}{}", request.path))?
@@ -121,7 +140,7 @@ async fn ask(pods: &Api<Pod>, pod: &str, request: &Request, bytes_max: usize) ->
     connection.abort();
     forward.abort();
     if !status.is_success() {
-        bail!("{pod}{} answers {status}", request.path);
+        return Err(Declined { asked: format!("{pod}{}", request.path), status }.into());
     }
     match body {
         Ok(body) => Ok(body.to_bytes()),

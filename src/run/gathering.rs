@@ -20,7 +20,9 @@ use crate::trace::{self, End};
 /// Answers that wait to be taken in.
 const WAITING_MAX: usize = 4;
 /// The pods that are asked what they say of themselves where nobody names others.
-const ROLES: &[Role] = &[Role::Istiod, Role::Gateway, Role::Waypoint, Role::Ztunnel];
+const ROLES: &[Role] = &[Role::Istiod, Role::Gateway, Role::Waypoint, Role::Ztunnel, Role::Sidecar];
+/// Those that are asked where a call names the ztunnel and the sidecar that matter.
+const ROLES_ON_THE_WAY: &[Role] = &[Role::Istiod, Role::Gateway, Role::Waypoint];
 
 /// Clusters that can be asked.
 pub(super) struct Gathering<'a> {
@@ -136,7 +138,9 @@ struct Chosen {
 }
 
 impl Chosen {
+    /// What is chosen of a cluster for a call with these ends; without any, for all questions about state.
     fn of(cluster: &str, parts: &[Part], ends: &[End], each_max: usize) -> Chosen {
+        let is_call = !ends.is_empty();
         let ends = || ends.iter().filter(|end| *end.cluster == *cluster);
         let callers: BTreeSet<&str> = ends().filter(|end| end.is_caller).map(|end| &*end.pod).collect();
         let nodes: BTreeSet<&str> = ends().map(|end| &*end.node).filter(|node| !node.is_empty()).collect();
@@ -160,11 +164,10 @@ impl Chosen {
             }
         };
         parts.iter().filter(is_there).take(each_max).for_each(|part| add(&mut asked, part));
-        // A call tells which ztunnels matter: of the others nothing is learnt.
-        let roles = if nodes.is_empty() { ROLES } else { &ROLES[..3] };
+        let roles = if is_call { ROLES_ON_THE_WAY } else { ROLES };
         let others = gather::first_of_each(parts, roles, each_max);
         others.iter().for_each(|part| add(&mut asked, part));
-        if ends().next().is_some() || !callers.is_empty() {
+        if is_call {
             others.iter().for_each(|part| add(&mut read, part));
         }
         let left = roles.iter().filter_map(|role| {
@@ -173,7 +176,9 @@ impl Chosen {
                 Role::Istiod => "istiods",
                 Role::Gateway => "gateways",
                 Role::Waypoint => "waypoints",
-                _ => "ztunnels",
+                Role::Ztunnel => "ztunnels",
+                // Of sidecars a few are a sample.
+                _ => return None,
             };
             Some((name, all.checked_sub(each_max)?)).filter(|(_, left)| 0 < *left)
         });

@@ -195,6 +195,11 @@ impl KubeApi {
         *self.listening.lock().expect("no thread panics while it holds this") = Some(task);
     }
 
+    /// The cluster's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// A kubeconfig with one context, named after the cluster.
     pub fn kubeconfig(&self) -> String {
         kubeconfig(&[self])

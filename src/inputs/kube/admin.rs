@@ -10,7 +10,7 @@ use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::inputs::admin::{self, Program, Request};
+use crate::inputs::admin::{self, Declined, Program, Request};
 use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
 
@@ -108,6 +108,8 @@ impl Asker {
             let Ok(request) = Request::new(program, path) else { continue };
             let bytes = match admin::get(&pods, &pod.pod, &request, self.feed.limits.answer_bytes_max).await {
                 Ok(bytes) => bytes,
+                // The other endpoints may be there.
+                Err(error) if error.is::<Declined>() => continue,
                 Err(error) => {
                     if !self.is_refused {
                         self.is_refused = true;

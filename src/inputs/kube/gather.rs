@@ -27,7 +27,7 @@ use super::admin::{document_of, questions};
 use super::backoff::Backoff;
 use super::objects::{Kind, PAGE, kinds_by_title, plain_object};
 use super::{Cluster, followers, plain};
-use crate::inputs::admin::{self, Request};
+use crate::inputs::admin::{self, Declined, Request};
 use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, LiveLimits};
 use crate::inputs::{Counts, Item};
@@ -36,6 +36,9 @@ use crate::inputs::{Counts, Item};
 const AT_ONCE: usize = 4;
 /// How often a question is put that fails in a way that may pass.
 const TRIES_MAX: u32 = 3;
+
+/// What an istiod is asked beside what it is asked again and again: long answers.
+const ONCE_OF_ISTIOD: &[&str] = &["/debug/syncz", "/debug/registryz", "/debug/ambientz"];
 
 /// What comes of asking.
 #[derive(Debug)]
@@ -395,11 +398,14 @@ impl<'a> Asking<'a> {
         let Some((program, paths)) = questions(pod.role) else { return Ok(None) };
         let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
         let title = || format!("{}/{}", pod.namespace, pod.pod);
-        for path in paths {
+        let further = if pod.role == Role::Istiod { ONCE_OF_ISTIOD } else { &[] };
+        for path in paths.iter().chain(further) {
             let Ok(request) = Request::new(program, path) else { continue };
             let asked = admin::get(&api, &pod.pod, &request, self.limits.answer_bytes_max);
             let bytes = match timeout_at(self.deadline, asked).await {
                 Ok(Ok(bytes)) => bytes,
+                // Not every version has every endpoint.
+                Ok(Err(error)) if error.is::<Declined>() => continue,
                 // The others would not answer either.
                 Ok(Err(error)) => return Ok(Some((format!("{error:#}"), title()))),
                 Err(_) => return Ok(Some(("there was no time left".to_string(), title()))),
