@@ -1,10 +1,12 @@
 //! The Kubernetes API of the tests, driven by the client that the program uses, by the program, and by a genuine `kubectl`.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::pin::Pin;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use futures::{AsyncBufRead, AsyncReadExt, Stream, StreamExt};
@@ -25,6 +27,9 @@ use crate::common::{Random, base64, meshwhy, peers, seed};
 
 /// Nothing here takes so long unless it is broken.
 const LONG: Duration = Duration::from_secs(10);
+
+/// Nothing that a program prints comes later, on a machine that has much else to do.
+const PRINTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// Long enough for what must not come.
 const SHORT: Duration = Duration::from_millis(100);
@@ -481,27 +486,32 @@ async fn a_server_fails_falls_silent_and_goes_away_as_ordered() {
 /// A program that prints lines, and runs until it ends or is dropped.
 pub struct Running {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Receiver<String>,
 }
 
 impl Running {
     /// Starts it.
     pub fn start(command: &mut Command) -> Running {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
+        let printed = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
+        let (to, lines) = mpsc::channel();
+        // Apart, so that a line that never comes fails the test instead of holding it.
+        thread::spawn(move || printed.map_while(Result::ok).try_for_each(|line| to.send(line)));
         Running { child, lines }
     }
 
     fn line(&mut self) -> String {
-        self.lines.next().expect("there is one more line").expect("it is text")
+        self.lines.recv_timeout(PRINTED_WITHIN).expect("there is one more line")
     }
 
     /// Reads until a line holds this.
     pub fn until(&mut self, text: &str) -> String {
+        let mut read = Vec::new();
         loop {
-            let line = self.line();
-            if line.contains(text) {
-                return line;
+            match self.lines.recv_timeout(PRINTED_WITHIN) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => read.push(line),
+                Err(why) => panic!("no line holds {text:?} ({why}):\n{}", read.join("\n")),
             }
         }
     }
@@ -660,7 +670,7 @@ fn a_genuine_kubectl_is_served() {
     assert_eq!(log.line(), "two");
     west.delete("Pod", "sample", "web-1");
     assert!(watch.line().contains("web-1"));
-    assert!(log.lines.next().is_none(), "the log ended with its pod");
+    assert!(log.lines.recv_timeout(PRINTED_WITHIN).is_err(), "the log ended with its pod");
     assert!(
         kubectl(&["get", "--ignore-not-found", "serviceentries,gateways.gateway.networking.k8s.io"])
             .child

@@ -9,6 +9,7 @@ mod golden;
 mod inputs;
 mod invariants;
 mod live;
+mod live_causes;
 mod repaired;
 mod schema;
 mod secrets;

@@ -4,8 +4,8 @@ use crate::access;
 use crate::access::{ClusterName, Request};
 use crate::errors::What;
 use crate::event::{
-    About, CertificateWhat, Cni, Event, Fact, Network, PeerWhat, Process, RefusedWhy, RemoteWhat, StreamWhat, Symptom,
-    Thing, Trust, Webhook,
+    About, Addr, CertificateWhat, Cni, Event, Fact, Network, PeerWhat, Process, RefusedWhy, RemoteWhat, StreamWhat,
+    Symptom, Thing, Trust, Webhook,
 };
 use crate::origin::Origin;
 use crate::state::State;
@@ -157,6 +157,10 @@ pub fn connection_things(connection: &Connection, origin: &Origin) -> Vec<Thing>
         Direction::Inbound => (&connection.dst, &connection.dst.identity),
     };
     let mut things = vec![call_of(connection), way_of(connection)];
+    // Instead of the address that stands for a service, one of its gateways is dialled once its network is right.
+    if connection.to_gateway() {
+        things.push(service_way(connection));
+    }
     if !local.workload.is_empty() {
         things.push(local_workload(&local.namespace, &local.workload));
     }
@@ -166,8 +170,12 @@ pub fn connection_things(connection: &Connection, origin: &Origin) -> Vec<Thing>
     things
 }
 
-/// The way from a source to an address: what a time-out, a refusal or a failed handshake breaks.
+/// The way from a source to an address: what a time-out, a refusal or a failed handshake breaks. What has an address of
+/// 240.0.0.0/4 is no host, and nobody ever reaches it there: that way leads to the service, by whatever address.
 fn way_of(connection: &Connection) -> Thing {
+    if connection.dst.addr.as_ref().is_some_and(Addr::is_class_e) && !connection.service.is_empty() {
+        return service_way(connection);
+    }
     let to = connection.dst.addr.as_ref().map(ToString::to_string).unwrap_or_default();
     way_to(&connection.source_name(), &to)
 }
@@ -175,6 +183,11 @@ fn way_of(connection: &Connection) -> Thing {
 /// The way from a source, as [`Connection::source_name`] names it, to `<address>:<port>`.
 pub fn way_to(source: &str, to: &str) -> Thing {
     Thing::named(&["way", source, to])
+}
+
+/// The way from a source to a service.
+fn service_way(connection: &Connection) -> Thing {
+    Thing::named(&["service way", &connection.source_name(), &connection.service])
 }
 
 /// The call through a tunnel: what a policy, the application or a gateway refuses while the tunnel itself is well.

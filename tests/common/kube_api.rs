@@ -100,6 +100,8 @@ struct State {
     logs: Logs,
     ports: BTreeMap<(String, String, u16), Handler>,
     token: Option<String>,
+    /// A token of someone else, which is good whatever becomes of the other.
+    operator: String,
     tokens_given: u32,
     forbidden: Vec<Pattern>,
     failures: Vec<(Pattern, usize, Failure)>,
@@ -157,6 +159,7 @@ impl KubeApi {
             logs: Logs::default(),
             ports: BTreeMap::new(),
             token: None,
+            operator: format!("{name}-operator"),
             tokens_given: 0,
             forbidden: Vec::new(),
             failures: Vec::new(),
@@ -322,7 +325,7 @@ impl KubeApi {
         self.shared.lock().token.clone().unwrap_or_default()
     }
 
-    /// No token is good any more: 401.
+    /// That token is not good any more: 401.
     pub fn revoke_token(&self) {
         self.shared.lock().token = None;
     }
@@ -433,6 +436,20 @@ impl Drop for KubeApi {
 
 /// A kubeconfig with a context for each cluster, named after it; the first is the current one.
 pub fn kubeconfig(clusters: &[&KubeApi]) -> String {
+    kubeconfig_with(clusters, KubeApi::token)
+}
+
+/// The same as a file, there for as long as the value is.
+pub fn kubeconfig_file(clusters: &[&KubeApi]) -> NamedTempFile {
+    file(&kubeconfig(clusters))
+}
+
+/// The same for a person, whose credentials are good whatever becomes of [`KubeApi::token`].
+pub fn operator_config_file(clusters: &[&KubeApi]) -> NamedTempFile {
+    file(&kubeconfig_with(clusters, |api| api.shared.lock().operator.clone()))
+}
+
+fn kubeconfig_with(clusters: &[&KubeApi], token: impl Fn(&KubeApi) -> String) -> String {
     let mut text = "apiVersion: v1\nkind: Config\npreferences: {}\n".to_string();
     text += &format!("current-context: {}\n", clusters.first().map_or("\"\"", |api| &api.name));
     text += "clusters:\n";
@@ -444,7 +461,7 @@ pub fn kubeconfig(clusters: &[&KubeApi]) -> String {
     }
     text += "users:\n";
     for api in clusters {
-        text += &format!("- name: {}-reader\n  user:\n    token: {}\n", api.name, api.token());
+        text += &format!("- name: {}-reader\n  user:\n    token: {}\n", api.name, token(api));
     }
     text += "contexts:\n";
     for KubeApi { name, .. } in clusters {
@@ -453,9 +470,8 @@ pub fn kubeconfig(clusters: &[&KubeApi]) -> String {
     text
 }
 
-/// The same as a file, there for as long as the value is.
-pub fn kubeconfig_file(clusters: &[&KubeApi]) -> NamedTempFile {
+fn file(text: &str) -> NamedTempFile {
     let mut file = NamedTempFile::new().expect("a file can be made");
-    file.write_all(kubeconfig(clusters).as_bytes()).expect("it can be written");
+    file.write_all(text.as_bytes()).expect("it can be written");
     file
 }
