@@ -2,7 +2,7 @@
 //! never stops the others. Only `get`, `list`, `watch` and the `log` subresource of pods are asked for.
 
 mod admin;
-mod backoff;
+pub(super) mod backoff;
 mod followers;
 pub mod gather;
 mod log;
@@ -102,6 +102,13 @@ pub struct Cluster {
     client: Client,
 }
 
+impl Cluster {
+    /// What it is asked by.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
 /// The clusters that can be asked, and those that cannot.
 #[derive(Default)]
 pub struct Connected {
@@ -179,7 +186,7 @@ pub async fn watch(cluster: Cluster, watched: Watched, feed: Feed, wanted: mpsc:
 }
 
 /// What a client error says, without what it wraps twice.
-fn plain(error: &dyn std::error::Error) -> String {
+pub(super) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut said = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -14,6 +14,7 @@ pub mod spill;
 pub mod stdin;
 pub mod stop;
 pub mod transcripts;
+pub mod xds;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};

@@ -31,6 +31,8 @@ pub struct LiveLimits {
     pub files_max: usize,
     /// Bytes of what an admin endpoint answers.
     pub answer_bytes_max: usize,
+    /// Bytes kept of what an istiod would push to one node.
+    pub pushed_bytes_max: usize,
     /// Pods named by symptoms that wait to be asked; more are asked when they are named again.
     pub asking_max: usize,
     /// How long a cluster that is asked once may take to each of: list its objects, have its pods asked, hand out logs.
@@ -53,6 +55,7 @@ impl Default for LiveLimits {
             turn_bytes: 256 << 10,
             files_max: 1_000,
             answer_bytes_max: 256 << 20,
+            pushed_bytes_max: 64 << 20,
             asking_max: 64,
             gather_max: Duration::from_secs(60),
             gathered_max: 5,

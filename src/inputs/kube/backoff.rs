@@ -9,7 +9,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// The pauses between tries.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(in crate::inputs) struct Backoff {
     tries: u32,
 }
 
