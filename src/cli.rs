@@ -8,7 +8,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use meshwhy_parsers::frame::Scan;
 
-use crate::config::{self, Asked, Colour, FailOn, ReplayConfig, TailConfig, Task};
+use crate::config::{self, Asked, Colour, Credentials, FailOn, Form, ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::cause::Severity;
 use crate::inputs::source::LiveLimits;
 use crate::outputs::Output;
@@ -110,10 +110,77 @@ struct Tail {
     tail: Option<u32>,
 
     #[command(flatten)]
+    xds: Xds,
+
+    #[command(flatten)]
     judging: Judging,
 
     #[command(flatten)]
     naming: Naming,
+}
+
+/// How istiods are asked by xDS.
+#[derive(Args)]
+#[command(next_help_heading = "Asking istiod by xDS")]
+struct Xds {
+    /// Ask istiod by xDS, as a proxy does, what it would push now, to hold it against what proxies hold: at this address
+    /// (http://HOST:15010 in plain text, https://HOST:15012 by TLS; repeat it for each cluster), or without one through
+    /// the API server of every context.
+    #[arg(long, value_name = "[CLUSTER=]URL", num_args = 0..=1, default_missing_value = "")]
+    xds: Vec<String>,
+
+    /// Ask as this proxy: a pod, `sleep-1.sample`, or a whole node ID, with metadata behind commas; may be repeated.
+    /// Without one, what ztunnels are told.
+    #[arg(long, value_name = "[CLUSTER:]NODE[,KEY=VALUE..]", requires = "xds")]
+    xds_node: Vec<String>,
+
+    /// A service account's token for the audience istio-ca, read anew for each stream; its namespace is the node's.
+    #[arg(long, value_name = "FILE", requires = "xds")]
+    xds_token: Option<PathBuf>,
+
+    /// The root that istiod's certificate comes from (PEM); through a context, the one that istiod publishes there.
+    #[arg(long, value_name = "FILE", requires = "xds")]
+    xds_ca: Option<PathBuf>,
+
+    /// A client certificate with its chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "xds_key")]
+    xds_cert: Option<PathBuf>,
+
+    /// The key of the client certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "xds_cert")]
+    xds_key: Option<PathBuf>,
+
+    /// The name that istiod's certificate must carry, where it is not the host.
+    #[arg(long, value_name = "NAME", requires = "xds")]
+    xds_server_name: Option<String>,
+
+    /// Which form of the protocol is spoken as a sidecar or gateway.
+    #[arg(long, value_enum, default_value_t = XdsForm::Delta, value_name = "FORM", requires = "xds")]
+    xds_form: XdsForm,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum XdsForm {
+    /// Changes alone, as sidecars do since 1.22.
+    Delta,
+    /// All there is each time, as they did before.
+    Sotw,
+}
+
+impl Xds {
+    fn config(self) -> anyhow::Result<Option<XdsConfig>> {
+        let form = match self.xds_form {
+            XdsForm::Delta => Form::Delta,
+            XdsForm::Sotw => Form::StateOfTheWorld,
+        };
+        let credentials = Credentials {
+            token: self.xds_token,
+            identity: self.xds_cert.zip(self.xds_key),
+            ca: self.xds_ca,
+            server_name: self.xds_server_name,
+        };
+        config::xds(&self.xds, &self.xds_node, credentials, form)
+    }
 }
 
 const TAIL_HELP: &str = "\
@@ -121,6 +188,9 @@ Examples:
   meshwhy tail --context east --context west
   meshwhy tail --context east --context west --pods shop/app=cart --since 10m
   meshwhy tail /var/log/pods
+  meshwhy tail --context east --xds --xds-node sleep-1.sample
+  kubectl create token default -n istio-system --audience istio-ca > token
+  meshwhy tail --xds https://istiod.istio-system.svc:15012 --xds-token token --xds-ca root-cert.pem
   meshwhy tail --context east --output ndjson | jq -r 'select(.type == \"finding\") | .summary'
 
 Exit codes, when it is ended:
@@ -610,7 +680,9 @@ fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
 fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
     let signatures = config::signatures(flags.naming.signatures.as_deref())?;
     let scan = if signatures.is_empty() { Scan::On } else { Scan::Off };
-    let only_files = !flags.paths.is_empty() && !flags.clusters.are_named();
+    let xds = flags.xds.config()?;
+    let has_others = !flags.paths.is_empty() || xds.as_ref().is_some_and(|xds| !xds.through_contexts);
+    let without_clusters = has_others && !flags.clusters.are_named();
     let watched = config::watched(&flags.since, flags.tail, &flags.pods, scan)?;
     let replay = ReplayConfig {
         cluster_names: flags.cluster.iter().map(|text| config::cluster_name(text)).collect::<Result<_, _>>()?,
@@ -626,7 +698,8 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         kubeconfig: flags.clusters.kubeconfig,
         contexts: flags.clusters.context,
         lines: flags.tail,
-        ..TailConfig::of(replay, (!only_files).then_some(watched))
+        xds,
+        ..TailConfig::of(replay, (!without_clusters).then_some(watched))
     };
     crate::run::tail(&config, &mut *flags.naming.output(true), out)
 }

@@ -19,8 +19,11 @@ use crate::inputs::InputLimits;
 use crate::inputs::clock::now;
 use crate::inputs::kube::{Selection, Since, Watched};
 use crate::inputs::source::LiveLimits;
+use crate::inputs::xds::{self, Node};
 use crate::signatures::{COUNT_MAX, SUBJECTS_MAX, Signatures};
 use crate::trace;
+
+pub use crate::inputs::xds::{Credentials, Form};
 
 /// Everything a replay needs to know.
 pub struct ReplayConfig {
@@ -78,6 +81,8 @@ pub struct TailConfig {
     pub contexts: Vec<String>,
     /// What to watch of each cluster; `None` where only files are followed.
     pub watched: Option<Watched>,
+    /// The istiods that are asked by xDS; `None` for none.
+    pub xds: Option<XdsConfig>,
     /// Lines before their end at which files begin.
     pub lines: Option<u32>,
     /// The limits of live sources.
@@ -92,10 +97,59 @@ impl TailConfig {
             kubeconfig: None,
             contexts: Vec::new(),
             watched,
+            xds: None,
             lines: None,
             limits: LiveLimits::default(),
         }
     }
+}
+
+/// The istiods that are asked by xDS.
+#[derive(Clone, Debug)]
+pub struct XdsConfig {
+    /// Their addresses.
+    pub addresses: Vec<xds::Address>,
+    /// Whether those of every context are asked through its API server.
+    pub through_contexts: bool,
+    /// How they are asked.
+    pub asked: xds::Asked,
+}
+
+/// The istiods to ask by xDS: an address each, or an empty text for those of the contexts. `None` where none is given.
+pub fn xds(
+    addresses: &[String],
+    nodes: &[String],
+    credentials: Credentials,
+    form: Form,
+) -> anyhow::Result<Option<XdsConfig>> {
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let through_contexts = addresses.iter().any(String::is_empty);
+    let addresses: Vec<xds::Address> = addresses
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| xds::Address::parse(text))
+        .collect::<anyhow::Result<_>>()?;
+    for address in &addresses {
+        let host = address.host();
+        if address.is_secure() && credentials.ca.is_none() {
+            bail!(
+                "nothing tells which root the certificate of {host} must come from\nhint: --xds-ca FILE, with \
+                 root-cert.pem of the ConfigMap istio-ca-root-cert"
+            );
+        }
+        if !address.is_secure() && credentials.are_some() {
+            bail!("a token or a certificate is not sent to {host} in plain text\nhint: https://{host}:15012");
+        }
+    }
+    let nodes = nodes.iter().map(|text| match text.split_once(':') {
+        // A whole ID may hold an address of version 6.
+        Some((cluster, node)) if !cluster.contains('~') => Ok((Some(cluster.to_string()), Node::parse(node)?)),
+        _ => Ok((None, Node::parse(text)?)),
+    });
+    let nodes = nodes.collect::<anyhow::Result<_>>()?;
+    Ok(Some(XdsConfig { addresses, through_contexts, asked: xds::Asked { nodes, credentials, form } }))
 }
 
 /// What to watch of each cluster: logs from so long ago, or from so many lines before their end, and chosen pods.
@@ -396,6 +450,21 @@ mod tests {
         let ago = since("10m").expect("a span").0;
         assert!((before.0 - 600_000_000_000..=now().expect("a clock").0 - 600_000_000_000).contains(&ago));
         assert!(since("0m").is_err() && since("m").is_err() && since("1w").is_err());
+    }
+
+    #[test]
+    fn who_asks_shows_itself_to_a_known_istiod_alone() {
+        let read = |address: &str, credentials: Credentials| {
+            xds(&[address.to_string()], &["east:sleep-1.sample".to_string()], credentials, Form::Delta)
+        };
+        let token = || Credentials { token: Some("token".into()), ..Credentials::default() };
+        let config = read("http://istiod:15010", Credentials::default()).expect("in plain text").expect("an istiod");
+        assert_eq!(config.asked.nodes, [(Some("east".to_string()), Node::parse("sleep-1.sample").expect("a pod"))]);
+        assert!(read("", token()).expect("through contexts").expect("istiods").through_contexts);
+        for (address, credentials) in [("http://istiod:15010", token()), ("https://istiod:15012", token())] {
+            let error = read(address, credentials).expect_err(address).to_string();
+            assert!(error.contains("hint: "), "{error}");
+        }
     }
 
     #[test]

@@ -3,19 +3,17 @@
 mod gathering;
 mod watching;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
-use meshwhy_parsers::origin::SharedOrigin;
+use meshwhy_parsers::origin::{SharedOrigin, UNNAMED};
 use meshwhy_parsers::time::Time;
 
-use tokio::sync::mpsc;
-
 use crate::checks;
-use crate::config::{ReplayConfig, TailConfig, Task};
+use crate::config::{ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::check::{Check, Outcome};
 use crate::engine::trace::Trace;
 use crate::engine::{Asks, Engine, Limits};
@@ -23,10 +21,11 @@ use crate::inputs::follow::{self, Followed};
 use crate::inputs::live::Live;
 use crate::inputs::source::Feed;
 use crate::inputs::stdin::{Heard, Stdin};
-use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop};
+use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop, xds};
 use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
+use watching::Asking;
 
 use gathering::Gathering;
 
@@ -93,10 +92,12 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
         .build()
         .context("cannot start")?;
     let (feed, mut heard) = Feed::new(config.limits);
-    let mut asking = BTreeMap::new();
+    let mut asking = Asking::default();
+    let mut clusters = BTreeSet::new();
     if let Some(watched) = &config.watched {
+        let has_no_istiods = config.xds.as_ref().is_none_or(|xds| xds.addresses.is_empty());
         let connected = runtime.block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))?;
-        if connected.clusters.is_empty() && config.replay.paths.is_empty() {
+        if connected.clusters.is_empty() && config.replay.paths.is_empty() && has_no_istiods {
             let why = connected.refused.into_iter().map(|(_, why)| why);
             bail!("no cluster can be watched\n{}", why.collect::<Vec<_>>().join("\n"));
         }
@@ -104,9 +105,20 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
             eprintln!("meshwhy: {}", printable(why));
         }
         for cluster in connected.clusters {
-            let (to, wanted) = mpsc::channel(config.limits.asking_max);
-            asking.insert(cluster.name.clone(), to);
+            clusters.insert(cluster.name.clone());
+            if let Some(xds) = config.xds.as_ref().filter(|xds| xds.through_contexts) {
+                let wanted = asking.add(&cluster.name, config.limits.asking_max);
+                runtime.spawn(xds::through(&cluster, xds.asked.clone(), feed.clone(), wanted));
+            }
+            let wanted = asking.add(&cluster.name, config.limits.asking_max);
             runtime.spawn(kube::watch(cluster, watched.clone(), feed.clone(), wanted));
+        }
+    }
+    if let Some(xds) = &config.xds {
+        for address in &xds.addresses {
+            let cluster = cluster_of(address, &clusters, xds)?;
+            let wanted = asking.add(&cluster, config.limits.asking_max);
+            runtime.spawn(xds::at(address.clone(), cluster, xds.asked.clone(), feed.clone(), wanted));
         }
     }
     if !config.replay.paths.is_empty() {
@@ -138,10 +150,24 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
         output,
         out,
     };
-    let code = watching::Watching::new(run, asking).hear(&mut heard);
+    let code = watching::Watching::new(run, clusters, asking).hear(&mut heard);
     // Connections that wait need not be waited for.
     runtime.shutdown_background();
     code
+}
+
+/// The cluster that an istiod is of: as it was named, or the only one.
+fn cluster_of(address: &xds::Address, clusters: &BTreeSet<String>, xds: &XdsConfig) -> anyhow::Result<String> {
+    match (&address.cluster, clusters.len()) {
+        (Some(cluster), _) => Ok(cluster.clone()),
+        (None, 1) => Ok(clusters.first().cloned().unwrap_or_default()),
+        (None, 0) if xds.addresses.len() == 1 => Ok(UNNAMED.to_string()),
+        _ => bail!(
+            "which cluster is the istiod at {} of?\nhint: name it: --xds CLUSTER={}",
+            address.host(),
+            if address.is_secure() { "https://..." } else { "http://..." }
+        ),
+    }
 }
 
 /// The engine that does what is asked.

@@ -98,7 +98,7 @@ pub async fn at(address: Address, cluster: String, asked: Asked, feed: Feed, mut
 }
 
 /// Asks an istiod of a cluster through port-forwards, until nobody listens. Istiods and proxies come by `wanted`.
-pub async fn through(
+pub fn through(
     cluster: &Cluster,
     asked: Asked,
     feed: Feed,

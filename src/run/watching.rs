@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use meshwhy_parsers::event::Arrival;
 use meshwhy_parsers::origin::{Role, SharedOrigin};
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::Run;
 use crate::inputs::source::{Said, Status};
@@ -35,12 +35,31 @@ pub(super) struct Watching<'r> {
     looked_at: Instant,
     look_took: Duration,
     status: StatusLine,
-    /// Who asks the pods of a cluster what they say of themselves.
-    asking: BTreeMap<String, Sender<SharedOrigin>>,
+    asking: Asking,
+}
+
+/// Who asks the pods of a cluster what they say of themselves, or istiods of them.
+#[derive(Default)]
+pub(super) struct Asking(BTreeMap<String, Vec<Sender<SharedOrigin>>>);
+
+impl Asking {
+    /// Adds somebody, who is told of so many pods at most at a time.
+    pub fn add(&mut self, cluster: &str, waiting_max: usize) -> Receiver<SharedOrigin> {
+        let (to, wanted) = mpsc::channel(waiting_max);
+        self.0.entry(cluster.to_string()).or_default().push(to);
+        wanted
+    }
+
+    /// Has a pod asked; where too many wait, it is named again while it fails.
+    fn ask(&self, origin: &SharedOrigin) {
+        for to in self.0.get(&*origin.cluster).into_iter().flatten() {
+            let _ = to.try_send(SharedOrigin::clone(origin));
+        }
+    }
 }
 
 impl Watching<'_> {
-    pub fn new(run: Run<'_>, asking: BTreeMap<String, Sender<SharedOrigin>>) -> Watching<'_> {
+    pub fn new(run: Run<'_>, clusters: BTreeSet<String>, asking: Asking) -> Watching<'_> {
         let now = Instant::now();
         Watching {
             limits: run.config.input_limits,
@@ -48,8 +67,8 @@ impl Watching<'_> {
             counts: Counts::default(),
             losses: Losses::default(),
             began: now,
-            status: StatusLine::new(asking.len(), now),
-            awaited: asking.keys().cloned().collect(),
+            status: StatusLine::new(clusters.len(), now),
+            awaited: clusters,
             asking,
             is_news: false,
             looked_at: now,
@@ -85,7 +104,7 @@ impl Watching<'_> {
             Arrival::Begin(origin) => {
                 self.counts.files += 1;
                 if origin.role == Role::Istiod {
-                    self.ask(&origin);
+                    self.asking.ask(&origin);
                 }
                 self.run.engine.feed(Arrival::Begin(origin));
             }
@@ -101,16 +120,9 @@ impl Watching<'_> {
         }
         self.is_news = true;
         if let Some(origin) = self.run.take(item) {
-            self.ask(&origin);
+            self.asking.ask(&origin);
         }
         self.print()
-    }
-
-    /// Has a pod asked what it says of itself; where too many wait, it is named again while it fails.
-    fn ask(&self, origin: &SharedOrigin) {
-        if let Some(asking) = self.asking.get(&*origin.cluster) {
-            let _ = asking.try_send(SharedOrigin::clone(origin));
-        }
     }
 
     /// Asks state, once all that is to be known first is known.

@@ -68,8 +68,7 @@ pub(super) enum Door {
 /// A connection, and where it leads.
 pub(super) struct Connection {
     pub channel: Channel,
-    /// Namespace and pod of the istiod; its pod is empty where only an address is known.
-    pub namespace: String,
+    /// The pod of the istiod; empty where only an address is known.
     pub pod: String,
 }
 
@@ -105,7 +104,7 @@ impl Door {
                     false => endpoint,
                 };
                 let channel = endpoint.connect().await.map_err(|error| explained(&error))?;
-                Ok(Connection { channel, namespace: "istio-system".to_string(), pod: String::new() })
+                Ok(Connection { channel, pod: String::new() })
             }
             Door::Through { client, istiods } => {
                 // Until one is found there is nothing to say.
@@ -128,7 +127,7 @@ impl Door {
                 let forward =
                     Forward { pods, pod: istiod.pod.to_string(), port: if is_secure { TLS_PORT } else { PLAIN_PORT } };
                 let channel = endpoint.connect_with_connector(forward).await.map_err(|error| explained(&error))?;
-                Ok(Connection { channel, namespace: istiod.namespace.to_string(), pod: istiod.pod.to_string() })
+                Ok(Connection { channel, pod: istiod.pod.to_string() })
             }
         }
     }
