@@ -14,4 +14,5 @@ mod repaired;
 mod schema;
 mod secrets;
 mod tidy;
+mod xds;
 mod xds_server;

@@ -89,7 +89,7 @@ impl Debug {
         let (asks, to_ask) = unbounded();
         let request = Request::from_parts(head, tonic::Extensions::default(), to_ask);
         let mut client = wire::client(connection.channel, self.feed.limits.answer_bytes_max);
-        let mut talk = Talk { asks, answers: None, istiod: connection.pod };
+        let mut talk = Talk { asks, answers: None, nonces: BTreeMap::new(), istiod: connection.pod };
         let is_in_cluster = matches!(self.door, Door::Through { .. });
         let endpoints = if is_in_cluster { &[][..] } else { ENDPOINTS };
         let mut rested: BTreeMap<String, Instant> = BTreeMap::new();
@@ -200,6 +200,8 @@ fn question(url: &str, names: &[&str], node: Option<&Node>) -> DiscoveryRequest 
 struct Talk {
     asks: UnboundedSender<DiscoveryRequest>,
     answers: Option<Streaming<DiscoveryResponse>>,
+    /// The nonce of the last answer, by type.
+    nonces: BTreeMap<String, String>,
     /// The pod that answers; empty until it is known.
     istiod: String,
 }
@@ -213,13 +215,17 @@ impl Talk {
         }
         let names: &[&str] = if endpoint.is_empty() { &[] } else { &[endpoint] };
         if !is_asked {
-            let _ = self.asks.unbounded_send(question(url, names, None));
+            let response_nonce = self.nonces.get(url).cloned().unwrap_or_default();
+            let _ = self.asks.unbounded_send(DiscoveryRequest { response_nonce, ..question(url, names, None) });
         }
         let Some(answers) = &mut self.answers else { return Ok(None) };
         let answer = async {
             loop {
                 match answers.message().await? {
-                    Some(answer) if answer.type_url == url => return Ok(Some(answer)),
+                    Some(answer) if answer.type_url == url => {
+                        self.nonces.insert(url.to_string(), answer.nonce.clone());
+                        return Ok(Some(answer));
+                    }
                     Some(_) => {}
                     None => return Ok(None),
                 }

@@ -49,6 +49,8 @@ struct Resource {
 #[derive(Default)]
 pub(super) struct Held {
     kinds: BTreeMap<Kind, BTreeMap<String, Resource>>,
+    /// Endpoints that are asked for and that istiod says do not exist.
+    absent: BTreeSet<String>,
     bytes: usize,
     /// Whether something was not kept because it is too much.
     pub is_cut: bool,
@@ -81,6 +83,9 @@ impl Held {
         }
         for name in change.removed {
             self.remove(kind, &name);
+            if kind == Kind::Endpoints {
+                self.absent.insert(name);
+            }
         }
         if change.is_all && wrong.is_ok() {
             let gone: Vec<String> = self.names(kind).filter(|name| !seen.contains(*name)).map(String::from).collect();
@@ -91,12 +96,16 @@ impl Held {
             let gone: Vec<String> =
                 self.names(Kind::Endpoints).filter(|name| !wanted.contains(*name)).map(String::from).collect();
             gone.iter().for_each(|name| self.remove(Kind::Endpoints, name));
+            self.absent.retain(|name| wanted.contains(name));
         }
         wrong
     }
 
     fn put(&mut self, kind: Kind, name: String, resource: Resource, bytes_max: usize) {
         self.remove(kind, &name);
+        if kind == Kind::Endpoints {
+            self.absent.remove(&name);
+        }
         let bytes = name.len() + resource.json.len();
         if bytes_max < self.bytes + bytes {
             self.is_cut = true;
@@ -137,7 +146,7 @@ impl Held {
     /// Whether the endpoints of every cluster were answered.
     pub fn has_all_endpoints(&self) -> bool {
         let held: BTreeSet<&str> = self.names(Kind::Endpoints).collect();
-        self.wanted().iter().all(|name| held.contains(&**name))
+        self.wanted().iter().all(|name| held.contains(&**name) || self.absent.contains(name))
     }
 
     /// Workloads and services, as `/debug/config_dump` of a ztunnel lists them.

@@ -1,7 +1,7 @@
 //! Both forms of the protocol as one: what is asked, and what is pushed; changes (delta), or all there is
 //! (state-of-the-world).
 //!
-//! envoyproxy/envoy: api/envoy/service/discovery/v3/discovery.proto, docs/root/api-docs/xds_protocol.rst
+//! envoyproxy/envoy: api/envoy/service/discovery/v3/discovery.proto and the protocol's description, xds_protocol.rst
 
 use std::collections::HashMap;
 
