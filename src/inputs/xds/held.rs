@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn any(kind: Kind, value: Vec<u8>) -> Any {
-        Any { type_url: kind.type_url().to_string(), value: value.into() }
+        Any { type_url: kind.type_url().to_string(), value }
     }
 
     fn all(put: Vec<(String, String, Any)>) -> Change {
