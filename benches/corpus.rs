@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use k8s_openapi::jiff::Timestamp;
+
 /// How much fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
@@ -57,6 +59,8 @@ const DESTINATIONS: u64 = 500;
 const SOURCES: u64 = 60;
 /// The logs cover this much time.
 const HOURS: u64 = 6;
+/// 2026-03-01T00:00:00Z, in nanoseconds since the Unix epoch.
+const BEGIN_NANOS: u64 = 1_772_323_200_000_000_000;
 
 /// Writes a corpus of about so many bytes below a folder.
 pub fn write(folder: &Path, bytes: u64, trouble: Trouble) -> io::Result<()> {
@@ -79,13 +83,7 @@ pub fn log(out: &mut dyn Write, format: Format, bytes: u64, trouble: Trouble) ->
     while written < bytes {
         nanos += 1 + random.below(2 * step_nanos);
         line.clear();
-        let call = Call::any(&mut random, trouble);
-        match format {
-            Format::Ztunnel => call.ztunnel(&mut line, nanos)?,
-            Format::ZtunnelJson => call.ztunnel_json(&mut line, nanos)?,
-            Format::Istiod => call.istiod(&mut line, nanos)?,
-            Format::Envoy => call.envoy(&mut line, nanos)?,
-        }
+        Call::any(&mut random, trouble).line(&mut line, format, BEGIN_NANOS + nanos)?;
         out.write_all(&line)?;
         written += line.len() as u64;
     }
@@ -104,7 +102,7 @@ impl Format {
 }
 
 /// What one line is about.
-struct Call {
+pub struct Call {
     failed: bool,
     destination: u64,
     source: u64,
@@ -113,7 +111,8 @@ struct Call {
 }
 
 impl Call {
-    fn any(random: &mut Random, trouble: Trouble) -> Call {
+    /// Any call, as likely to fail as the trouble is large.
+    pub fn any(random: &mut Random, trouble: Trouble) -> Call {
         let (one_in, failing) = trouble.odds(DESTINATIONS);
         let failed = random.below(one_in) == 0;
         // Those in trouble are among the ones that are called: they also work in between.
@@ -124,6 +123,16 @@ impl Call {
             source: destination % SOURCES,
             size: random.below(20_000),
             millis: random.below(90),
+        }
+    }
+
+    /// Writes it as a line of this format, printed at this time (nanoseconds since the Unix epoch).
+    pub fn line(&self, out: &mut dyn Write, format: Format, nanos: u64) -> io::Result<()> {
+        match format {
+            Format::Ztunnel => self.ztunnel(out, nanos),
+            Format::ZtunnelJson => self.ztunnel_json(out, nanos),
+            Format::Istiod => self.istiod(out, nanos),
+            Format::Envoy => self.envoy(out, nanos),
         }
     }
 
@@ -233,32 +242,29 @@ impl Call {
     }
 }
 
-/// Nanoseconds into the corpus as the time of day, to the microsecond.
+/// Nanoseconds since the Unix epoch, printed to the microsecond.
 struct Clock(u64);
 /// The same to the millisecond.
 struct Millis(u64);
 
 impl std::fmt::Display for Clock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.0 / 1_000_000_000;
-        let (hour, minute) = (seconds / 3_600, seconds / 60 % 60);
-        write!(f, "2026-03-01T{hour:02}:{minute:02}:{:02}.{:06}Z", seconds % 60, self.0 / 1_000 % 1_000_000)
+        write!(f, "{:.6}", Timestamp::from_nanosecond(self.0.into()).unwrap_or_default())
     }
 }
 
 impl std::fmt::Display for Millis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let seconds = self.0 / 1_000_000_000;
-        let (hour, minute) = (seconds / 3_600, seconds / 60 % 60);
-        write!(f, "2026-03-01T{hour:02}:{minute:02}:{:02}.{:03}Z", seconds % 60, self.0 / 1_000_000 % 1_000)
+        write!(f, "{:.3}", Timestamp::from_nanosecond(self.0.into()).unwrap_or_default())
     }
 }
 
 /// Numbers that look random (a linear congruential generator with Knuth's constants).
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    /// A number below the end.
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end.max(1)
     }

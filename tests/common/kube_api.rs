@@ -260,6 +260,16 @@ impl KubeApi {
         self.print(namespace, pod, container, at, line.as_ref(), true);
     }
 
+    /// Containers print lines, now; followers hear of all of them at once. Namespace, pod, container and line of each.
+    pub fn log_together<'l>(&self, lines: impl IntoIterator<Item = (&'l str, &'l str, &'l str, &'l [u8])>) {
+        let at = Timestamp::now();
+        self.shared.change(|state| {
+            for (namespace, pod, container, line) in lines {
+                state.logs.current(namespace, pod, container).print(at, line, true);
+            }
+        });
+    }
+
     /// A container prints the beginning or the middle of a line, whose rest comes with a later call.
     pub fn log_part(&self, namespace: &str, pod: &str, container: &str, part: impl AsRef<[u8]>) {
         self.print(namespace, pod, container, Timestamp::now(), part.as_ref(), false);
