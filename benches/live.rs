@@ -4,7 +4,7 @@
 //! its CPU time and memory are its own. CPU time says more than the clock where the machine has other work.
 //! `MESHWHY_BENCH_SECONDS` sets how long lines are printed (20 where unset).
 
-#[allow(dead_code, reason = "the tests use all of it")]
+#[allow(dead_code, unused_imports, reason = "the tests use all of it")]
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[allow(dead_code, reason = "the other benchmarks use all of it")]
@@ -216,7 +216,9 @@ fn watched(clusters: &[&str], pods: usize) {
     for number in (0..each).step_by(10) {
         let mut object = workload(number);
         object["metadata"]["annotations"]["rolled"] = json!("1");
-        apis.iter().for_each(|api| drop(api.apply(object.clone())));
+        for api in &apis {
+            api.apply(object.clone());
+        }
     }
     thread::sleep(Duration::from_secs(10));
     let (changed, wall) = (tail.cpu() - listed, begun.elapsed().as_secs_f64());

@@ -17,7 +17,7 @@ use super::Item;
 /// The limits of live sources, all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct LiveLimits {
-    /// Arrivals that wait to be taken, of all sources together.
+    /// Arrivals that wait to be taken, of all sources together; lines that were read together are one.
     pub waiting_max: usize,
     /// Logs followed at once in one cluster: each is a connection.
     pub followed_max: usize,
@@ -48,7 +48,7 @@ pub struct LiveLimits {
 impl Default for LiveLimits {
     fn default() -> LiveLimits {
         LiveLimits {
-            waiting_max: 4_096,
+            waiting_max: 1_024,
             followed_max: 500,
             line_bytes_max: 1 << 20,
             begin_bytes: 1 << 20,
@@ -68,12 +68,26 @@ impl Default for LiveLimits {
 /// What a source says.
 #[derive(Debug)]
 pub enum Said {
-    /// A line, a state, a begin, a gap, an end, or the clock.
+    /// A state, a begin, a gap, an end, or the clock.
     Arrival(Box<Arrival<Item>>),
+    /// Lines of one stream, read together.
+    Lines(Tapped),
     /// How the source itself fares.
     Status(Status),
     /// The person who watches has seen enough.
     Stop,
+}
+
+/// What of a stream was read at once.
+#[derive(Debug)]
+pub struct Tapped {
+    /// The lines that may matter, in their order.
+    pub lines: Vec<Line>,
+    /// Physical lines read, with those that were skipped.
+    pub read: u64,
+    /// How many more of the lines read so far were skipped, as they cannot matter; fewer where some of them are handed
+    /// out after all.
+    pub quiet: i64,
 }
 
 /// How a source fares: for the person who watches, and for what is said at the end.
@@ -95,13 +109,6 @@ pub enum Status {
     Lost {
         /// What was lost, as a sentence that says from when to when.
         what: String,
-    },
-    /// So many more lines were read.
-    Counted {
-        /// Physical lines.
-        lines: u64,
-        /// Of them, lines that cannot matter and were skipped.
-        quiet: u64,
     },
     /// How many logs of a cluster are followed.
     Following {
@@ -207,13 +214,12 @@ impl Lines {
     }
 
     /// What there is to be said since it was last asked.
-    pub fn said(&mut self) -> impl Iterator<Item = Said> {
+    pub fn said(&mut self) -> Option<Said> {
         let counts = self.framer.counts();
-        let (lines, quiet) = (counts.lines - self.told.lines, counts.quiet - self.told.quiet);
+        let (read, quiet) = (counts.lines - self.told.lines, counts.quiet.wrapping_sub(self.told.quiet).cast_signed());
         self.told = counts;
-        let counted = (0 < lines).then_some(Said::Status(Status::Counted { lines, quiet }));
-        let lines = self.ready.drain(..).map(|line| Said::Arrival(Box::new(Arrival::Item(Item::Line(line)))));
-        counted.into_iter().chain(lines)
+        let lines = std::mem::take(&mut self.ready);
+        (0 < read || quiet != 0 || !lines.is_empty()).then_some(Said::Lines(Tapped { lines, read, quiet }))
     }
 }
 

@@ -9,7 +9,7 @@ use meshwhy_parsers::origin::{Role, SharedOrigin};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::Run;
-use crate::inputs::source::{Said, Status};
+use crate::inputs::source::{Said, Status, Tapped};
 use crate::inputs::{Counts, InputLimits, Item, Losses};
 use crate::outputs::printable;
 
@@ -81,6 +81,7 @@ impl Watching<'_> {
         while let Some(said) = heard.blocking_recv() {
             match said {
                 Said::Arrival(arrival) => self.arrival(*arrival)?,
+                Said::Lines(tapped) => self.lines(tapped)?,
                 Said::Status(status) => self.status(status),
                 Said::Stop => break,
             }
@@ -112,6 +113,12 @@ impl Watching<'_> {
             Arrival::End(origin) => self.run.engine.feed(Arrival::End(origin)),
         }
         Ok(())
+    }
+
+    fn lines(&mut self, tapped: Tapped) -> anyhow::Result<()> {
+        self.counts.lines += tapped.read;
+        self.counts.quiet = self.counts.quiet.saturating_add_signed(tapped.quiet);
+        tapped.lines.into_iter().try_for_each(|line| self.item(Item::Line(line)))
     }
 
     fn item(&mut self, item: Item) -> anyhow::Result<()> {
@@ -157,10 +164,6 @@ impl Watching<'_> {
                 self.status.lost += 1;
                 self.status.say(&what);
                 self.losses.add(&self.limits, what);
-            }
-            Status::Counted { lines, quiet } => {
-                self.counts.lines += lines;
-                self.counts.quiet += quiet;
             }
             Status::Following { cluster, logs } => {
                 self.status.following.insert(cluster, logs);

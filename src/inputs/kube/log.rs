@@ -208,10 +208,10 @@ impl Log {
     }
 
     async fn hand_over(&self, reading: &mut Reading) -> Result<(), Deaf> {
-        for said in reading.lines.said() {
-            self.feed.say(said).await?;
+        match reading.lines.said() {
+            Some(said) => self.feed.say(said).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
