@@ -282,6 +282,8 @@ pub enum Sign {
     ExternalDenied,
     /// The external authorizer could not be asked.
     ExternalFailed,
+    /// The rate-limit service could not be asked, and the proxy refuses rather than lets pass.
+    LimiterFailed,
     /// The end user's token was refused, or the keys to check it are missing.
     JwtRefused,
     /// Headers are too many or too big.
@@ -355,11 +357,28 @@ impl Request {
 
     /// What the line says, taken together.
     pub fn sign(&self) -> Sign {
+        if self.is_upgraded() && self.details.starts_with("via_upstream") {
+            return Sign::Served;
+        }
         self.sign_of_policy()
             .or_else(|| self.sign_of_details())
             .or_else(|| self.sign_of_transport())
             .or_else(|| self.sign_of_flags())
             .unwrap_or_else(|| self.sign_of_answer())
+    }
+
+    /// Whether the connection was upgraded (WebSocket) and served until one side closed it, as every such connection ends.
+    fn is_upgraded(&self) -> bool {
+        let ends = |flag: &Flag| {
+            matches!(
+                flag,
+                Flag::UpstreamConnectionTermination
+                    | Flag::DownstreamConnectionTermination
+                    | Flag::UpstreamRemoteReset
+                    | Flag::DownstreamRemoteReset
+            )
+        };
+        self.code == 101 && self.flags.iter().all(ends)
     }
 
     /// Whether the details or the connection's termination begin so.
@@ -383,6 +402,9 @@ impl Request {
         }
         if self.has(&Flag::UnauthorizedExternal) {
             return Some(if self.is_redirect() { Sign::Served } else { Sign::ExternalDenied });
+        }
+        if (self.says("rate_limiter_error") || self.has(&Flag::RateLimitServiceError)) && self.code >= 400 {
+            return Some(Sign::LimiterFailed);
         }
         let limited = ["local_rate_limited", "request_rate_limited"].iter().any(|what| self.says(what));
         if limited || self.has(&Flag::RateLimited) {
@@ -1375,6 +1397,10 @@ mod tests {
             (r#"403 UAEX ext_authz_error - "-""#, Sign::ExternalFailed),
             (r#"401 - jwt_authn_access_denied{Jwt_is_expired} - "-""#, Sign::JwtRefused),
             (r#"429 RL local_rate_limited - "-""#, Sign::RateLimited),
+            (r#"500 - rate_limiter_error - "-""#, Sign::LimiterFailed),
+            (r#"200 RLSE via_upstream - "-""#, Sign::Unknown),
+            (r#"101 UC via_upstream - "-""#, Sign::Served),
+            (r#"101 UF via_upstream - "-""#, Sign::ConnectFailed),
             (r#"500 FI fault_filter_abort - "-""#, Sign::FaultInjected),
             (r#"0 DC downstream_remote_disconnect - "-""#, Sign::ClientGone),
             (r#"500 - via_upstream - "-""#, Sign::AnsweredError),

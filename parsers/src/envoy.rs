@@ -131,6 +131,7 @@ pub static SIGNATURES: &[Signature] = &[
             "2025-03-11T09:14:16.133310Z\tcritical\tenvoy backtrace\tCaught Bus error, suspect faulting address 0x7f0a",
             "2025-03-11T09:14:16.133310Z\tcritical\tenvoy assert\tassert failure: inotify_fd_ >= 0. Details: Consider increasing value of user.max_inotify_watches via sysctl",
             "2025-03-11T09:14:16.133310Z\tcritical\tenvoy assert\tassert failure: !in_use_. Details: none",
+            "2025-03-11T09:14:16.133310Z\tcritical\tenvoy assert\tassert failure: SOCKET_VALID(result.return_value_). Details: socket(2) failed, got error: Too many open files",
         ],
         read: crashed,
     },
@@ -562,6 +563,9 @@ fn crashed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     let assert = text.starts_with("assert failure: ") || text.starts_with("panic: ");
     if text.contains("inotify") && assert {
         return Ok(("", exhaustion("inotify watches", text)));
+    }
+    if text.contains("Too many open files") && assert {
+        return Ok(("", exhaustion("file descriptors", text)));
     }
     match caught {
         Some(signal) if signal.contains("suspect faulting address") => {

@@ -962,6 +962,13 @@ mod tests {
             &["1+1 [/web-7d-x2/istio-proxy] [2022-01-11T06:44:07.918Z] \"GET / HTTP/1.1\" 503 UF"],
         );
         check(
+            "[web-7d-x2 istio-proxy] {\"response_code\":503}\n[web-7d-x2] [2022-01-11T06:44:07.918Z] \"GET / HTTP/1.1\" 200 -\n",
+            &[
+                "1+1 [/web-7d-x2/istio-proxy] {\"response_code\":503}",
+                "2+1 [/web-7d-x2/] [2022-01-11T06:44:07.918Z] \"GET / HTTP/1.1\" 200 -",
+            ],
+        );
+        check(
             "shop web-7d-x2 istio-proxy 2025-12-04T22:09:22Z\terror\tx:\nshop web-7d-x2 istio-proxy \t* y\n",
             &["1+2 [shop/web-7d-x2/istio-proxy] 2025-12-04T22:09:22Z\terror\tx:\n\t* y"],
         );

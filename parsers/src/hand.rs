@@ -96,6 +96,18 @@ pub static SIGNATURES: &[Signature] = &[
         read: curl_failed,
     },
     Signature {
+        name: "mysql-no-greeting",
+        printed_by: "mysql/mysql-server: sql-common/client.cc",
+        versions: "all",
+        meaning: "A MySQL client connected and got no greeting: the server speaks first in this protocol.",
+        points_to: &["protocol-mismatch", "plaintext-to-mtls-strict"],
+        examples: &[
+            "ERROR 2013 (HY000): Lost connection to MySQL server at 'reading initial communication packet', system error: 0",
+            "ERROR 2013 (HY000): Lost connection to server at 'handshake: reading initial communication packet', system error: 11",
+        ],
+        read: no_greeting,
+    },
+    Signature {
         name: "answer-header",
         printed_by: "curl -v, curl -i",
         versions: "all",
@@ -419,7 +431,11 @@ pub fn answer(line: &Line) -> Option<Fact> {
     let asks_network = ran.replace('\\', "").contains(NETWORK_LABEL) && ran.contains("jsonpath");
     if asks_network && (ran.contains(" ns ") || ran.contains(" namespace ")) && !text.contains(char::is_whitespace) {
         let namespace = asked_for(ran);
-        return Some(state(State::NamespaceNetwork { namespace: namespace.into(), network: text.into() }));
+        return Some(state(State::NamespaceNetwork {
+            namespace: namespace.into(),
+            network: text.into(),
+            labels: "".into(),
+        }));
     }
     dialled(ran, text)
 }
@@ -545,6 +561,14 @@ fn dial_fault(reason: &str, addr: &Addr) -> Fault {
 
 fn failed_call<'a>(fault: Fault) -> IResult<&'a str, Fact> {
     Ok(("", state(State::CallFailed { fault, call: Call::default() })))
+}
+
+fn no_greeting<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let message = &*said.message;
+    match message.contains("Lost connection to ") && message.contains("reading initial communication packet") {
+        true => failed_call(Fault { what: What::Cut, ..fault(message) }),
+        false => refuse(message),
+    }
 }
 
 fn envoy_body<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

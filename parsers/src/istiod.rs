@@ -259,6 +259,7 @@ pub static SIGNATURES: &[Signature] = &[
         examples: &[
             "E0304 10:15:00.123456       1 reflector.go:126] Failed to watch *v1.Pod: failed to list *v1.Pod: Unauthorized",
             "2019-11-04T10:15:00.123456Z\terror\tk8s.io/client-go@v11.0.0+incompatible/tools/cache/reflector.go:98: Failed to list *v1.Service: Unauthorized",
+            "E0304 10:15:00.123456       1 reflector.go:125] istio.io/istio/security/pkg/nodeagent/secretfetcher/secretfetcher.go:150: Failed to list *v1.Secret: secrets is forbidden: User \"system:serviceaccount:istio-system:gw\" cannot list resource \"secrets\" in API group \"\" in the namespace \"istio-system\"",
             "E0304 10:15:00.123456       1 reflector.go:200] \"Unhandled Error\" err=\"k8s.io/client-go/informers/factory.go:160: Failed to watch *v1.Node: failed to list *v1.Node: Unauthorized\"",
             "2026-03-04T10:15:00.123456Z\tinfo\tklog\tk8s.io/client-go@v0.26.1/tools/cache/reflector.go:169: failed to list *v1.Pod: Unauthorized",
             "2026-03-04T10:15:00.123456Z\twarn\tklog\tpkg/mod/k8s.io/client-go@v0.22.2/tools/cache/reflector.go:167: failed to list *v1.Node: nodes is forbidden: User \"system:serviceaccount:istio-system:istiod\" cannot list resource \"nodes\" in API group \"\" at the cluster scope",
@@ -659,9 +660,22 @@ pub static SIGNATURES: &[Signature] = &[
             "2026-03-04T10:15:00.123456Z\terror\tsecurity\tFailed to authenticate client from 10.1.2.3:40000: Authenticator ClientCertAuthenticator: no verified chain is found; Authenticator KubeJWTAuthenticator: failed to validate the JWT from cluster \"west\": the service account authentication returns an error: [invalid bearer token, token has expired]",
             "2026-03-04T10:15:00.123456Z\terror\tsecurity\tFailed to authenticate client from 10.1.2.3:40000: Authenticator ClientCertAuthenticator: no verified chain is found; Authenticator KubeJWTAuthenticator: failed to validate the JWT from cluster \"west\": Post \"https://192.0.2.3:6443/apis/authentication.k8s.io/v1/tokenreviews\": dial tcp 192.0.2.3:6443: i/o timeout",
             "2026-03-04T10:15:00.123456Z\terror\tsecurity\tFailed to authenticate client from 10.1.2.3:40000: Authenticator ClientCertAuthenticator: no client certificate is presented; Authenticator KubeJWTAuthenticator: target JWT extraction error: no bearer token exists in HTTP authorization header",
+            "2020-07-30T21:49:20.289474Z\twarn\tserverca\tAuthentication failed for 10.1.2.3:40000: Authenticator ClientCertAuthenticator at index 0 got error: no verified chain is found. Authenticator KubeJWTAuthenticator at index 1 got error: failed to validate the JWT: tokenreviews.authentication.k8s.io is forbidden: User \"system:serviceaccount:istio-system:istio-reader-service-account\" cannot create resource \"tokenreviews\" in API group \"authentication.k8s.io\" at the cluster scope",
             "2026-03-04T10:15:00.123456Z\terror\tFailed to authenticate /debug/syncz [no bearer token exists in HTTP authorization header]",
         ],
         read: client_refused,
+    },
+    Signature {
+        name: "istio-csr-not-signed",
+        printed_by: "cert-manager/istio-csr: pkg/certmanager/certmanager.go, pkg/server/server.go, pkg/tls/tls.go",
+        versions: "all",
+        meaning: "cert-manager refused to sign, or its issuer failed: istio-csr gives no certificate to a workload or has none itself.",
+        points_to: &["ca-provider-unavailable"],
+        examples: &[
+            "Error: failed to fetch initial serving certificate: failed to sign serving certificate: failed to wait for CertificateRequest istio-system/istio-csr-z2wq8 to be signed: created CertificateRequest has failed: [{Ready False Failed Vault failed to sign certificate: Code: 403}]",
+            "2026-03-04T10:15:00.123456Z\terror\tklog\tgrpc-server \"msg\"=\"failed to sign incoming client certificate signing request\" \"error\"=\"failed to wait for CertificateRequest istio-system/istio-csr-7hsrl to be signed: created CertificateRequest has been denied: [{Denied True policy.cert-manager.io No policy approved this request}]\"",
+        ],
+        read: istio_csr_not_signed,
     },
     Signature {
         name: "csr-failed",
@@ -1117,7 +1131,9 @@ fn reflector_error<'a>(said: &'a Said<'a>) -> Read<'a> {
     let unquoted = message.strip_prefix("\"Unhandled Error\" err=\"").map(|inner| inner.trim_end_matches('"'));
     let reflector = (take_until("reflector.go:"), tag("reflector.go:"), digit1, tag(": "));
     let factory = (take_until("factory.go:"), tag("factory.go:"), digit1, tag(": "));
-    let place = opt(alt((value((), reflector), value((), factory))));
+    // Older clients name the program's file that made the reflector; up to 1.5 a gateway read its secrets itself.
+    let fetcher = (take_until("secretfetcher.go:"), tag("secretfetcher.go:"), digit1, tag(": "));
+    let place = opt(alt((value((), reflector), value((), factory), value((), fetcher))));
     let (left, watched) = (place, opt((tag("Failed to watch "), is_not(": "), tag(": "))))
         .map(|(_, watched)| watched)
         .parse(unquoted.unwrap_or(message))?;
@@ -1522,8 +1538,13 @@ fn secret_changed<'a>(said: &'a Said<'a>) -> Read<'a> {
     Ok((left, Fact::Push(Push::ConfigChanged(object.into()))))
 }
 
-/// `Failed to authenticate client from 10.1.2.3:40000: Authenticator A: ...; Authenticator B: ...`
+/// `Failed to authenticate client from 10.1.2.3:40000: Authenticator A: ...; Authenticator B: ...`, up to 1.8
+/// `Authentication failed for 10.1.2.3:40000: Authenticator A at index 0 got error: .... Authenticator B at index 1 ...`
 fn client_refused<'a>(said: &'a Said<'a>) -> Read<'a> {
+    if let Some((peer, reasons)) = authentication_failed(&said.message) {
+        let (cluster, why) = refusal(&reasons);
+        return Ok(("", refused(Addr::parse(peer), cluster.as_deref(), why)));
+    }
     let (left, peer) = preceded(tag("Failed to authenticate "), is_not(" ")).parse(&*said.message)?;
     if peer != "client" {
         return if peer.starts_with('/') {
@@ -1536,6 +1557,18 @@ fn client_refused<'a>(said: &'a Said<'a>) -> Read<'a> {
     let peer = Addr::parse(peer.trim_end_matches(':'));
     let (cluster, why) = refusal(left.trim_start());
     Ok(("", refused(peer, cluster.as_deref(), why)))
+}
+
+/// The client of `Authentication failed for`, and what the authenticators say in the words of newer versions. The newest
+/// of these forms names no address: `Authentication failed: Authenticator ...`.
+fn authentication_failed(message: &str) -> Option<(&str, String)> {
+    let behind = message.strip_prefix("Authentication failed")?;
+    let (peer, reasons) = behind.split_once(": Authenticator ")?;
+    let steps = reasons.split(". Authenticator ").map(|step| match step.split_once(" at index ") {
+        Some((name, told)) => format!("{name}: {}", told.split_once(" got error: ").map_or(told, |(_, why)| why)),
+        None => step.to_string(),
+    });
+    Some((peer.trim_start_matches(" for "), steps.collect::<Vec<_>>().join("; Authenticator ")))
 }
 
 /// What the authenticators say; error texts may hold `;`, so only `; Authenticator ` separates them.
@@ -1569,10 +1602,32 @@ fn refusal(reasons: &str) -> (Option<Text>, RefusedWhy) {
             };
             return (Some(cluster.into()), why);
         }
+        // Up to 1.9 it is not said whose API server was asked.
+        if let Some((_, said)) = reason.split_once("failed to validate the JWT: ") {
+            let is_answer = said.starts_with("the service account authentication returns an error");
+            let why = match is_answer {
+                true => RefusedWhy::Token(said.into()),
+                false => RefusedWhy::ReviewFailed(errors::fault(said)),
+            };
+            return (None, why);
+        }
     }
     let nothing_sent =
         reasons.split("; Authenticator ").all(|reason| SENT_NOTHING.iter().any(|words| reason.contains(words)));
     (None, if nothing_sent { RefusedWhy::NoCredential } else { RefusedWhy::Other(reasons.into()) })
+}
+
+/// `created CertificateRequest has failed: [...]`, `created CertificateRequest has been denied: [...]`, at the end of a chain
+/// of reasons.
+fn istio_csr_not_signed<'a>(said: &'a Said<'a>) -> Read<'a> {
+    let message = &*said.message;
+    let told = ["created CertificateRequest has failed", "created CertificateRequest has been denied"];
+    let Some(reason) = told.iter().find_map(|words| message.find(words)).and_then(|at| message.get(at..)) else {
+        return refuse(message);
+    };
+    // What the issuer answered may read like a refusal of ours: it is the issuer's.
+    let what = CertificateWhat::Failed(errors::Fault { what: What::Other, ..errors::fault(reason) });
+    Ok(("", Fact::Certificate(Certificate { side: Side::Server, identity: None, what })))
 }
 
 /// `CSR signing error: cert chain has expired`

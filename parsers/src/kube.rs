@@ -41,6 +41,7 @@ pub static SIGNATURES: &[Signature] = &[
             "Failed calling webhook, failing open validation.istio.io: failed calling webhook \"validation.istio.io\": Post https://istiod.istio-system.svc:443/validate?timeout=30s: dial tcp 10.9.5.2:443: connect: connection refused",
             "Error creating: Internal error occurred: failed calling webhook \"namespace.sidecar-injector.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/inject?timeout=10s\": context deadline exceeded",
             "Error from server (InternalError): error when creating \"gw.yaml\": Internal error occurred: failed calling webhook \"validation.istio.io\": failed to call webhook: Post \"https://istiod-1-20.istio-system.svc:443/validate?timeout=10s\": service \"istiod-1-20\" not found",
+            "Error from server (InternalError): error when creating \"gw.yaml\": Internal error occurred: failed calling admission webhook \"pilot.validation.istio.io\": Post https://istio-galley.istio-system.svc:443/admitpilot?timeout=30s: x509: certificate has expired or is not yet valid",
             "W0602 08:30:00.100200       1 dispatcher.go:170] Failed calling webhook, failing open rev.object.sidecar-injector.istio.io: failed calling webhook \"rev.object.sidecar-injector.istio.io\": failed to call webhook: Post \"https://istiod.istio-system.svc:443/inject?timeout=10s\": no endpoints available for service \"istiod\"",
         ],
         read: webhook_call_failed,
@@ -256,7 +257,9 @@ fn webhook_call_failed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
 /// `failed calling webhook "name": [failed to call webhook:] [Post "url":] reason`.
 fn called(message: &str) -> IResult<&str, Webhook> {
     let quoted = |input| delimited(char('"'), is_not("\""), char('"')).parse(input);
-    let (tail, name) = preceded((take_until("ailed calling webhook \""), take_until("\"")), quoted).parse(message)?;
+    // `failed calling admission webhook` up to Kubernetes 1.15.
+    let called = alt((take_until("ailed calling webhook \""), take_until("ailed calling admission webhook \"")));
+    let (tail, name) = preceded((called, take_until("\"")), quoted).parse(message)?;
     let (tail, _) = (opt(char(':')), multispace0).parse(tail)?;
     let (tail, _) = (opt(tag("failed to call webhook:")), multispace0).parse(tail)?;
     let (tail, url) = opt(post).parse(tail)?;

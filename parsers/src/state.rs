@@ -84,6 +84,8 @@ pub enum State {
         namespace: Text,
         /// `topology.istio.io/network`; empty where it has none.
         network: Text,
+        /// `k=v,...` as printed; empty where the table has none.
+        labels: Text,
     },
     /// A Pod row.
     Pod {

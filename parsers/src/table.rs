@@ -369,6 +369,7 @@ impl Row<'_> {
             return State::NamespaceNetwork {
                 namespace: self.name(),
                 network: if column.is_empty() { label } else { column }.into(),
+                labels: self.cell("LABELS").into(),
             };
         }
         State::Row
@@ -546,7 +547,10 @@ mod tests {
             header,
             "istio-system   Active   20d    ",
         );
-        assert_eq!(row, State::NamespaceNetwork { namespace: "istio-system".into(), network: "".into() });
+        assert_eq!(
+            row,
+            State::NamespaceNetwork { namespace: "istio-system".into(), network: "".into(), labels: "".into() }
+        );
     }
 
     #[test]

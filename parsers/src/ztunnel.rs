@@ -159,6 +159,9 @@ impl Connection {
 
 /// Reads an access line. `connection opened` is none: it says nothing about how the connection ends.
 pub fn connection(said: &Said<'_>) -> Option<Connection> {
+    if said.scope.starts_with("proxy::") {
+        return before_access_lines(said);
+    }
     let bare;
     let fields = match &*said.message {
         "connection complete" | "connection failed" if said.scope == "access" => &said.fields,
@@ -202,6 +205,34 @@ pub fn connection(said: &Said<'_>) -> Option<Connection> {
             ConnectionError { what: what(&error), text: error.into() }
         }),
     })
+}
+
+/// What ztunnel said of a failed connection up to 1.20, before it had access lines:
+/// `failed dur=8.256389ms err=http status: 401 Unauthorized`, `RBAC rejected conn=10.1.0.5(spiffe://...)->10.1.0.9:5000`.
+fn before_access_lines(said: &Said<'_>) -> Option<Connection> {
+    let direction = if said.scope.ends_with("::outbound") { Direction::Outbound } else { Direction::Inbound };
+    let failed = |what: ConnectionWhat, text: &str| Connection {
+        src: Peer::default(),
+        dst: Peer::default(),
+        hbone: None,
+        service: "".into(),
+        direction,
+        duration: None,
+        bytes: None,
+        error: Some(ConnectionError { what, text: text.into() }),
+    };
+    if let Some(behind) = said.message.strip_prefix("failed dur=") {
+        let (_, error) = behind.split_once(" err=")?;
+        return Some(failed(what(error), error));
+    }
+    let (from, to) = said.message.strip_prefix("RBAC rejected conn=")?.split_once("->")?;
+    let (host, identity) = from.split_once('(').unwrap_or((from, ""));
+    let identity = identity.trim_end_matches(')');
+    let mut denied = failed(ConnectionWhat::PolicyDenied { policy: None }, "RBAC rejected");
+    denied.src.addr = Some(Addr { host: host.into(), port: 0 });
+    denied.src.identity = if identity.starts_with("spiffe://") { identity.into() } else { "".into() };
+    denied.dst.addr = Addr::parse(to);
+    Some(denied)
 }
 
 /// The fields of an access line that lost its header: `access connection complete src.addr=...`.

@@ -23,7 +23,7 @@ pub static CLIENT_DISCONNECTED: Cause = Cause {
     verify: "the caller's own log shows that it cancelled",
     explains: &[],
     hits: &["callers-hang-up"],
-    near_misses: &["app-closes-connection", "push-drains-streams"],
+    near_misses: &["app-closes-connection", "push-drains-streams", "websockets-end"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, client_gone))],
 };
 
@@ -75,7 +75,7 @@ pub static RATE_LIMITED: Cause = Cause {
     verify: "kubectl get envoyfilter -A -o yaml | grep -n -i ratelimit",
     explains: &[],
     hits: &["rate-limit-answers-429"],
-    near_misses: &["connection-pool-overflow"],
+    near_misses: &["connection-pool-overflow", "rate-limiter-does-not-answer"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, rate_limited)),
         Rule::Mesh(|view| requests::judge_sentences(view, rate_limited)),

@@ -31,6 +31,7 @@ pub static CAUSE: Cause = Cause {
         "policy-denies-path",
         "authorizer-says-no",
         "waypoint-tunnel-refused",
+        "old-ztunnel-refuses-by-policy",
     ],
     near_misses: &[
         "ambient-strict-refuses-plaintext",

@@ -29,7 +29,12 @@ pub static CAUSE: Cause = Cause {
         ("istiod-unreachable", Within::File),
         ("san-mismatch", Within::File),
     ],
-    hits: &["signing-service-without-pods", "ca-answers-without-a-chain", "signing-bundle-incomplete"],
+    hits: &[
+        "signing-service-without-pods",
+        "ca-answers-without-a-chain",
+        "signing-bundle-incomplete",
+        "issuer-refuses-to-sign",
+    ],
     near_misses: &["control-plane-port-dropped", "state-joined-signing-certificate-renewed"],
     rules: &[
         Rule::after(Kind::Certificate, 5, judge),

@@ -47,7 +47,12 @@ pub static RBAC_MISSING: Cause = Cause {
     verify: "kubectl auth can-i list {resource} --as {user}",
     explains: &[("istiod-down", Within::File), ("crd-missing", Within::Token), ("sds-secret-missing", Within::Cluster)],
     hits: &["istiod-without-role"],
-    near_misses: &["remote-reader-without-role", "gateway-api-types-missing"],
+    near_misses: &[
+        "remote-reader-without-role",
+        "gateway-api-types-missing",
+        "issuer-refuses-to-sign",
+        "reader-may-not-review-tokens",
+    ],
     rules: &[Rule::on(Kind::Remote, own_forbidden), Rule::on(Kind::Webhook, patch_forbidden)],
 };
 

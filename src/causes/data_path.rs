@@ -81,8 +81,8 @@ pub static UPSTREAM_NOT_LISTENING: Cause = Cause {
              If the application is only slow to start, add a readiness probe.",
     verify: "kubectl exec deploy/{name} -c istio-proxy -- ss -ltn",
     explains: &[("app-error", Within::Token), ("outlier-ejected", Within::Token)],
-    hits: &["app-listens-on-loopback", "ambient-application-refuses"],
-    near_misses: &["app-closes-connection", "gateway-port-refused"],
+    hits: &["app-listens-on-loopback", "ambient-application-refuses", "database-is-not-there"],
+    near_misses: &["app-closes-connection", "gateway-port-refused", "database-speaks-first"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, not_listening)),
         Rule::Mesh(|view| requests::judge_sentences(view, not_listening)),
@@ -206,6 +206,7 @@ pub static UPSTREAM_CLOSED_CONNECTION: Cause = Cause {
         "http2-to-http1-server",
         "app-listens-on-loopback",
         "gateway-does-not-expose-services",
+        "websockets-end",
     ],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, closed)),
@@ -303,7 +304,7 @@ pub static APP_ERROR: Cause = Cause {
     verify: "kubectl -n {namespace} logs deploy/{name} --since=10m | grep -i -e error -e exception",
     explains: &[],
     hits: &["app-answers-500"],
-    near_misses: &["app-closes-connection", "configured-abort"],
+    near_misses: &["app-closes-connection", "configured-abort", "rate-limiter-does-not-answer"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, app_error))],
 };
 

@@ -30,7 +30,7 @@ pub static CAUSE: Cause = Cause {
         ("ztunnel-not-ready", Within::File),
     ],
     hits: &["token-of-a-machine-expired"],
-    near_misses: &["token-volume-cannot-be-mounted"],
+    near_misses: &["token-volume-cannot-be-mounted", "reader-may-not-review-tokens"],
     rules: &[
         Rule::after(Kind::Stream, 5, judge_client),
         Rule::after(Kind::Certificate, 5, judge_client),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::access::{ClusterName, Sign};
 use meshwhy_parsers::errors::What;
 use meshwhy_parsers::event::{Event, Fact, Kind, PolicyWhat, Side};
+use meshwhy_parsers::state::State;
 
 use super::crossnetwork_port_blocked;
 use super::requests::{self, Seen, TlsTrouble, tls_trouble};
@@ -25,8 +26,8 @@ pub static EXT_AUTHZ_FAILED: Cause = Cause {
              the mesh configuration.",
     verify: "kubectl -n istio-system get configmap istio -o yaml | grep -A8 envoyExtAuthz",
     explains: &[("app-error", Within::Token), ("authz-denied", Within::Token)],
-    hits: &["authorizer-does-not-answer"],
-    near_misses: &["authorizer-says-no"],
+    hits: &["authorizer-does-not-answer", "rate-limiter-does-not-answer"],
+    near_misses: &["authorizer-says-no", "rate-limiter-skipped"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, ext_authz_failed)),
         Rule::on(Kind::Policy, authorizer_failed),
@@ -34,6 +35,13 @@ pub static EXT_AUTHZ_FAILED: Cause = Cause {
 };
 
 fn ext_authz_failed(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+    if seen.sign == Sign::LimiterFailed {
+        let verdict = Verdict::certain(&seen.request.service());
+        return Some(
+            seen.fill(verdict, "the rate-limit service did not answer (rate_limiter_error)")
+                .says("the rate-limit service of {service} could not be asked, so calls are refused with {code}"),
+        );
+    }
     (seen.sign == Sign::ExternalFailed).then_some(())?;
     Some(seen.fill(Verdict::certain(&seen.request.service()), "the authorizer did not answer (ext_authz_error)"))
 }
@@ -126,7 +134,7 @@ pub static TLS_TO_PLAINTEXT_PORT: Cause = Cause {
     verify: "istioctl proxy-config cluster {proxy} --fqdn {service} -o json | grep -n -A3 transportSocket",
     explains: &[("app-error", Within::Token), ("upstream-closed-connection", Within::Token)],
     hits: &["https-to-http-port"],
-    near_misses: &["http-to-https-port"],
+    near_misses: &["http-to-https-port", "strangers-at-the-gateway"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, tls_to_plain)),
         Rule::on(Kind::Handshake, tls_handshake),
@@ -162,7 +170,7 @@ fn tls_to_plain(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         return Some(seen.fill(Verdict::certain(&seen.upstream_subject()), "the upstream did not answer with TLS"));
     }
     // A handshake on an HTTP listener is a request without a method.
-    let shapeless = seen.sign == Sign::ClientProtocol && seen.request.method.is_empty();
+    let shapeless = seen.sign == Sign::ClientProtocol && seen.request.method.is_empty() && !seen.is_stranger(view);
     shapeless.then(|| {
         seen.fill(Verdict::possible(&seen.request.service()), "the listener got bytes that are no HTTP request")
             .settle_by("tcpdump -A on the listener's port: a TLS handshake begins with the bytes 16 03")
@@ -192,15 +200,42 @@ pub static PROTOCOL_MISMATCH: Cause = Cause {
              look at its headers with curl past the proxy: duplicate Transfer-Encoding, spaces in names.",
     verify: "kubectl -n {namespace} get svc {name} -o jsonpath='{.spec.ports}'",
     explains: &[("app-error", Within::Token)],
-    hits: &["http2-to-http1-server"],
-    near_misses: &["app-closes-connection", "cookies-too-big"],
+    hits: &["http2-to-http1-server", "database-speaks-first"],
+    near_misses: &["app-closes-connection", "cookies-too-big", "strangers-at-the-gateway", "database-is-not-there"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, protocol)),
         Rule::Mesh(|view| requests::judge_sentences(view, protocol)),
+        Rule::Mesh(no_greeting),
     ],
 };
 
-fn protocol(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+/// A client of a protocol in which the server speaks first, that waits for words a proxy holds back: to find out the
+/// protocol, the proxy waits for the client.
+fn no_greeting(view: &View<'_>) -> Vec<Verdict> {
+    if requests::lines_say_more(view) {
+        return Vec::new();
+    }
+    let silent = view.states().find_map(|(event, state)| match state {
+        State::CallFailed { fault, .. } if fault.text.contains("reading initial communication packet") => Some(event),
+        _ => None,
+    });
+    let verdict = silent.map(|event| {
+        Verdict::possible("the database")
+            .says("{service} is a server that speaks first, and the proxy waits for the client's first bytes")
+            .slot("service", "the database")
+            .slot("what", "the server speaks first")
+            .slot("namespace", "<namespace>")
+            .slot("name", "<service>")
+            .because(event, "the connection opens, and the greeting does not come")
+            .settle_by(
+                "kubectl get svc -o yaml of the database: is the port named tcp-... or mysql, or appProtocol tcp? \
+                 and kubectl get peerauthentication -A: is its port PERMISSIVE?",
+            )
+    });
+    verdict.into_iter().collect()
+}
+
+fn protocol(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let subject = seen.request.service();
     let verdict = match seen.sign {
         Sign::UpgradeRefused if seen.request.details.contains("upgrade_failed") => seen
@@ -215,6 +250,7 @@ fn protocol(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
         Sign::UpstreamProtocol => seen
             .fill(Verdict::likely(&subject), "the upstream's bytes are not the protocol expected (UPE, protocol_error)")
             .slot("what", "the upstream breaks the protocol the proxy expects"),
+        Sign::ClientProtocol if seen.is_stranger(view) => return None,
         Sign::ClientProtocol => seen
             .fill(Verdict::likely(&subject), "the client's bytes are not the protocol expected (DPE, codec error)")
             .slot("what", "the client breaks the protocol the proxy expects"),

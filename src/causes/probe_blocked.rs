@@ -24,9 +24,13 @@ pub static CAUSE: Cause = Cause {
              it; until then exempt the probe port from STRICT.",
     verify: "kubectl describe pod -n {namespace} {name} | grep -A3 Unhealthy",
     explains: &[("plaintext-to-mtls-strict", Within::Token), ("authz-denied", Within::Token)],
-    hits: &["ambient-probes-refused"],
-    near_misses: &["ambient-strict-refuses-plaintext"],
-    rules: &[Rule::Mesh(tables::probe_cut), Rule::after(Kind::Connection, 5, connection)],
+    hits: &["ambient-probes-refused", "ambient-probes-unanswered"],
+    near_misses: &["ambient-strict-refuses-plaintext", "slow-page-behind-a-probe"],
+    rules: &[
+        Rule::Mesh(tables::probe_cut),
+        Rule::Mesh(tables::probe_unanswered),
+        Rule::after(Kind::Connection, 5, connection),
+    ],
 };
 
 /// Reads an inbound plain-text connection that policy refused, next to a failed probe of the same pod.

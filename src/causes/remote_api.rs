@@ -47,10 +47,19 @@ pub fn asked<'w>(view: &View<'w>, trigger: &'w Arc<Event>) -> Option<Asked<'w>> 
             (Some(cluster), RefusedWhy::ReviewFailed(fault)) if !view.is_own(trigger, cluster) => {
                 Some(Asked { remote: cluster, local, line: trigger, fault })
             }
+            // Only another cluster is asked as the reader.
+            (None, RefusedWhy::ReviewFailed(fault)) if is_reader(&fault.what) => {
+                Some(Asked { remote: "the client's cluster", local, line: trigger, fault })
+            }
             _ => None,
         },
         _ => None,
     }
+}
+
+/// Whether the refused account is the one that `istioctl create-remote-secret` makes.
+fn is_reader(what: &What) -> bool {
+    matches!(what, What::Forbidden { user, .. } if user.contains(":istio-reader"))
 }
 
 /// Whether a reason comes from the way to the API server or from its answer, not from the kubeconfig itself.

@@ -26,7 +26,7 @@ pub static CAUSE: Cause = Cause {
         ("istiod-replicas-diverged", Within::Token),
         ("jwt-invalid", Within::Token),
     ],
-    hits: &["remote-reader-without-role", "state-joined-reader-not-bound"],
+    hits: &["remote-reader-without-role", "state-joined-reader-not-bound", "reader-may-not-review-tokens"],
     near_misses: &["remote-token-revoked", "istiod-without-role", "state-joined-reader-bound-again"],
     rules: &[Rule::on(Kind::Remote, judge), Rule::on(Kind::ClientRefused, judge)],
 };

@@ -1,5 +1,6 @@
 //! What a failing request shows, for every cause that judges access lines and the sentences callers see.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,8 +44,7 @@ pub(super) fn judge(view: &View<'_>, event: &Arc<Event>, judge: Judge) -> Option
 /// Judges the sentences that callers saw, where no proxy's own line says more. They name neither the proxy nor the
 /// upstream, so each verdict is one step weaker than an access line's.
 pub(super) fn judge_sentences(view: &View<'_>, judge: Judge) -> Vec<Verdict> {
-    let lines_say_more = view.events(Kind::Request).chain(view.events(Kind::Connection)).any(is_failing);
-    if lines_say_more {
+    if lines_say_more(view) {
         return Vec::new();
     }
     let mut verdicts: Vec<Verdict> = Vec::new();
@@ -61,6 +61,11 @@ pub(super) fn judge_sentences(view: &View<'_>, judge: Judge) -> Vec<Verdict> {
         verdicts.push(verdict);
     }
     verdicts
+}
+
+/// Whether a proxy's own line tells of a failure: then what callers saw adds nothing.
+pub(super) fn lines_say_more(view: &View<'_>) -> bool {
+    view.events(Kind::Request).chain(view.events(Kind::Connection)).any(is_failing)
 }
 
 fn is_failing(event: &Arc<Event>) -> bool {
@@ -109,6 +114,34 @@ impl<'a> Seen<'a> {
     pub(super) fn at_egress(&self) -> bool {
         let origin = &*self.event.origin;
         [&origin.pod, &origin.file].iter().any(|name| name.contains("egress"))
+    }
+
+    /// Whether a stranger of the Internet called: somebody who asks a gateway for its bare address, for no name at all, or
+    /// in no protocol, a few times, while the same gateway serves others by name.
+    pub(super) fn is_stranger(&self, view: &View<'_>) -> bool {
+        /// A client that is meant to be served and does not name what it wants does so on every call.
+        const TRIES_MAX: u64 = 4;
+        let request = self.request;
+        let names_nothing = match self.sign {
+            Sign::NoRoute => is_address(&request.authority),
+            Sign::NoFilterChain => request.sni.is_empty(),
+            Sign::ClientProtocol => request.method.is_empty(),
+            _ => false,
+        };
+        let few = || view.repeats(self.event).is_none_or(|known| known.count <= TRIES_MAX);
+        // Of a sidecar, only what comes in dials its own address.
+        let here = |request: &Request| request.downstream_local.as_ref().map(|addr| addr.host.clone());
+        let serves_by_name = || {
+            requests(view).any(|(event, other)| {
+                event.origin.file == self.event.origin.file
+                    && here(other) == here(request)
+                    && matches!(other.cluster, ClusterName::Outbound { .. })
+                    && !other.authority.is_empty()
+                    && !is_address(&other.authority)
+                    && other.sign() == Sign::Served
+            })
+        };
+        names_nothing && few() && serves_by_name()
     }
 
     /// Whether the upstream's cluster is a service of the mesh, as opposed to a host outside.
@@ -253,6 +286,11 @@ impl<'a> Seen<'a> {
             own_failure && !passed_on && (same_id || same_place && same_answer)
         })
     }
+}
+
+/// Whether an authority is an address, with or without a port.
+fn is_address(authority: &str) -> bool {
+    authority.parse::<IpAddr>().is_ok() || authority.parse::<SocketAddr>().is_ok()
 }
 
 /// All access lines known, by first mention; of repeats the first and the last.

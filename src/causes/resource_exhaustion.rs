@@ -29,7 +29,7 @@ pub static CAUSE: Cause = Cause {
         ("cni-failure", Within::File),
         ("istiod-down", Within::Token),
     ],
-    hits: &["node-out-of-inotify-instances", "state-gateway-has-no-ready-pod"],
+    hits: &["node-out-of-inotify-instances", "state-gateway-has-no-ready-pod", "proxy-out-of-file-descriptors"],
     near_misses: &["control-plane-port-dropped"],
     rules: &[
         Rule::on(Kind::Exhausted, judge),

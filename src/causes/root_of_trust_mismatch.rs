@@ -59,6 +59,7 @@ pub static CAUSE: Cause = Cause {
         "state-joined-plain-answer-filtered",
         "state-joined-plain-answer-terminated",
         "state-joined-roots-agree",
+        "old-ztunnel-refuses-by-policy",
     ],
     rules: &[
         Rule::after(Kind::Stream, 5, control_plane),

@@ -25,18 +25,18 @@ pub static NO_ROUTE: Cause = Cause {
     verify: "istioctl proxy-config routes {proxy} -o json | grep -n -F '{authority}'",
     explains: &[("app-error", Within::Token)],
     hits: &["host-without-route", "route-to-missing-cluster"],
-    near_misses: &["app-answers-404", "scanners-at-the-gateway", "subset-never-defined"],
+    near_misses: &["app-answers-404", "scanners-at-the-gateway", "subset-never-defined", "strangers-at-the-gateway"],
     rules: &[
         Rule::Mesh(tables::not_found_by_proxy),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, no_route)),
     ],
 };
 
-fn no_route(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+fn no_route(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     let authority = seen.request.service();
     match seen.sign {
         // An egress gateway without a route lacks the host, not the route.
-        Sign::NoRoute if seen.at_egress() || is_scan(&seen.request.path) => None,
+        Sign::NoRoute if seen.at_egress() || is_scan(&seen.request.path) || seen.is_stranger(view) => None,
         Sign::NoRoute => Some(seen.fill(Verdict::certain(&authority), "no route or virtual host fits (NR route_not_found)")),
         Sign::NoCluster if seen.request.cluster == ClusterName::None => Some(
             seen.fill(Verdict::likely(&authority), "a route fits, but its cluster does not exist (NC cluster_not_found)")
@@ -63,15 +63,18 @@ pub static GATEWAY_CONFIG_MISSING: Cause = Cause {
              pods, and for its secret in the gateway's own namespace.",
     verify: "istioctl proxy-config listeners {proxy} --port {listener_port}",
     explains: &[],
-    hits: &["gateway-without-that-host"],
-    near_misses: &["plaintext-meets-strict", "gateway-does-not-expose-services"],
+    hits: &["gateway-without-that-host", "tls-clients-without-a-name"],
+    near_misses: &["plaintext-meets-strict", "gateway-does-not-expose-services", "strangers-at-the-gateway"],
     rules: &[
         Rule::Mesh(tables::handshake_cut),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, gateway_config)),
     ],
 };
 
-fn gateway_config(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+fn gateway_config(view: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
+    if seen.is_stranger(view) {
+        return None;
+    }
     let request = seen.request;
     let listener = request.downstream_local.as_ref();
     let port = listener.map_or(0, |addr| addr.port);

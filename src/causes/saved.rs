@@ -107,7 +107,7 @@ pub(super) fn is_east_west(name: &str, labels: &str) -> bool {
 /// The network label of each cluster's system namespace, where a table shows it: empty where the label is missing.
 pub(super) fn networks<'w>(view: &View<'w>) -> Vec<(&'w Arc<Event>, &'w str)> {
     let rows = view.states().filter_map(|(event, state)| match state {
-        State::NamespaceNetwork { namespace, network }
+        State::NamespaceNetwork { namespace, network, .. }
             if namespace.contains("istio") && &**namespace != "istio-operator" =>
         {
             Some((event, &**network))

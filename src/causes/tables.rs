@@ -217,6 +217,48 @@ pub(super) fn probe_cut(view: &View<'_>) -> Vec<Verdict> {
     ]
 }
 
+/// Every probe of an ambient pod times out: the answer to the address that istio-cni puts in the kubelet's place is lost.
+pub(super) fn probe_unanswered(view: &View<'_>) -> Vec<Verdict> {
+    let late = |message: &str| {
+        ["context deadline exceeded", "Client.Timeout exceeded", "i/o timeout"]
+            .iter()
+            .any(|words| message.contains(words))
+    };
+    let probes = || {
+        view.states().filter_map(|(event, state)| match state {
+            State::KubeEvent { reason, message, object, .. } if &**reason == "Unhealthy" => {
+                Some((event, message, object))
+            }
+            _ => None,
+        })
+    };
+    // One kind of probe that is late may be a slow page; all kinds, and nothing else, are not.
+    let both = ["Readiness probe failed", "Liveness probe failed"]
+        .iter()
+        .all(|kind| probes().any(|(_, message, _)| message.contains(kind)));
+    let namespaces = view.mesh().clusters().flat_map(|cluster| cluster.objects("Namespace"));
+    let ambient = namespaces.into_iter().find(|of| of.label("istio.io/dataplane-mode") == Some("ambient"));
+    let (Some(namespace), Some((event, _, object))) =
+        (ambient, probes().next().filter(|_| both && probes().all(|(_, message, _)| late(message))))
+    else {
+        return Vec::new();
+    };
+    let name = object.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("the pod");
+    vec![
+        Verdict::possible(name)
+            .says("no probe of {pod} is answered since its namespace is ambient: the network loses what 169.254.7.127 asks")
+            .slot("pod", name)
+            .slot("namespace", &namespace.name)
+            .slot("name", name)
+            .because(event, "every probe times out, none is refused")
+            .because(&namespace.event, "the namespace is ambient")
+            .settle_by(
+                "does a NetworkPolicy admit 169.254.7.127/32? With Cilium: cilium config view | grep -e bpf-masquerade \
+                 -e host-legacy-routing",
+            ),
+    ]
+}
+
 /// A check of `istioctl multicluster check` that failed, by the name in front of its colon.
 pub(super) fn failed_check(view: &View<'_>, name: &str) -> Vec<Verdict> {
     let failed = view.states().find_map(|(event, state)| match state {

@@ -76,7 +76,7 @@ impl Habits {
             return bare;
         }
         let Cow::Borrowed(mut text) = bare.text else { return bare };
-        if let Some((source, rest)) = kubectl(text) {
+        if let Some((source, rest)) = kubectl(text).or_else(|| kubetail(text)) {
             bare.source = Some(source);
             text = rest;
         } else if let Some((source, rest)) = self.stern(text) {
@@ -172,6 +172,16 @@ fn kubectl(text: &str) -> Option<(Source, &str)> {
     let (pod, container) = name.split_once('/')?;
     let source = Source { pod: pod.into(), container: container.into(), ..Source::default() };
     Some((source, rest.strip_prefix(' ').unwrap_or(rest)))
+}
+
+/// kubetail's `[pod container] record`, and `[pod] record` where a pod has one container only.
+fn kubetail(text: &str) -> Option<(Source, &str)> {
+    let (names, rest) = text.strip_prefix('[')?.split_once("] ")?;
+    matches!(start::of(rest.trim_start()), Some(Start::Dated | Start::Json)).then_some(())?;
+    let (pod, container) = names.split_once(' ').unwrap_or((names, ""));
+    let named = is_name(pod) && (is_name(container) || container.is_empty() && pod.contains('-'));
+    let source = Source { pod: pod.into(), container: container.into(), ..Source::default() };
+    named.then_some((source, rest))
 }
 
 /// A timestamp at the start; its zone may be written without a colon, as some collectors do.

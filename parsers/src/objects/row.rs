@@ -30,10 +30,10 @@ pub fn from_row(state: &State) -> Option<Object> {
             body: Body::Secret(Box::default()),
             ..row("Secret", "", namespace, name)
         },
-        State::NamespaceNetwork { namespace, network } => {
+        State::NamespaceNetwork { namespace, network, labels } => {
             let label = (!matches!(&**network, "" | "<none>")).then(|| (NETWORK_LABEL.into(), network.clone()));
             Object {
-                labels: Some(label.into_iter().collect()),
+                labels: Some(labels_of(labels).unwrap_or_default().into_iter().chain(label).collect()),
                 body: Body::Namespace,
                 ..row("Namespace", "", &Text::default(), namespace)
             }
@@ -184,7 +184,11 @@ mod tests {
     #[test]
     fn a_namespace_row_has_its_network_or_is_known_to_have_none() {
         let of = |network: &str| {
-            from_row(&State::NamespaceNetwork { namespace: "istio-system".into(), network: network.into() })
+            from_row(&State::NamespaceNetwork {
+                namespace: "istio-system".into(),
+                network: network.into(),
+                labels: "".into(),
+            })
         };
         let labels = |network: &str| of(network).and_then(|object| object.labels);
         assert_eq!(labels("net-1"), Some(Map::from([(NETWORK_LABEL.into(), "net-1".into())])));
