@@ -5,7 +5,6 @@ mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::time::Duration;
 
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
@@ -16,7 +15,7 @@ use crate::checks;
 use crate::config::{ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::check::{Check, Outcome};
 use crate::engine::trace::Trace;
-use crate::engine::{Asks, Engine, Limits};
+use crate::engine::{Asks, Engine};
 use crate::inputs::follow::{self, Followed};
 use crate::inputs::live::Live;
 use crate::inputs::source::Feed;
@@ -29,8 +28,6 @@ use watching::Asking;
 
 use gathering::Gathering;
 
-/// How long live events wait for older ones of other sources.
-const LATENESS: Duration = Duration::from_millis(100);
 /// Threads that read live sources; the engine has one of its own.
 const WORKERS_MAX: usize = 2;
 
@@ -137,11 +134,8 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
     }
     runtime.spawn(clock::tick(feed.clone()));
     runtime.spawn(stop::listen(feed));
-    let engine = Engine::racing(
-        config.replay.causes.clone(),
-        Limits { lateness: LATENESS, idle_after: LATENESS, ..config.replay.limits },
-    )
-    .with_checks(checks::ALL.to_vec(), Asks::Why);
+    let engine =
+        Engine::racing(config.replay.causes.clone(), config.replay.limits).with_checks(checks::ALL.to_vec(), Asks::Why);
     let run = Run {
         config: &config.replay,
         engine,

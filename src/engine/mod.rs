@@ -23,7 +23,7 @@ use case::{Case, Cases};
 use cause::{Cause, Confidence, Rule, Severity, Verdict, Within};
 use check::{Check, Checked, Item, Outcome, Speaks, Weight};
 use finding::{EVIDENCE_MAX, Evidence, Finding, Stage};
-use order::Order;
+use order::{Order, Patience};
 use view::View;
 use world::World;
 
@@ -33,17 +33,15 @@ const RECOVERED: &str = "transient-recovered";
 /// The engine's limits, all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long an event may come after another origin's newer one and still be put in order.
-    pub lateness: Duration,
-    /// How long an origin may be silent on the wall clock before nobody waits for it.
-    pub idle_after: Duration,
+    /// How long sources that race are waited for.
+    pub patience: Patience,
     /// How many symptoms are followed at once.
     pub cases_max: usize,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { lateness: Duration::from_secs(2), idle_after: Duration::from_secs(3), cases_max: 2_000 }
+        Limits { patience: Patience::default(), cases_max: 2_000 }
     }
 }
 
@@ -114,7 +112,7 @@ impl Engine {
 
     /// An engine for sources that race.
     pub fn racing(causes: Vec<&'static Cause>, limits: Limits) -> Engine {
-        Engine::with(causes, limits, Order::racing(limits.lateness, limits.idle_after))
+        Engine::with(causes, limits, Order::racing(limits.patience))
     }
 
     fn with(causes: Vec<&'static Cause>, limits: Limits, order: Order) -> Engine {
@@ -155,6 +153,7 @@ impl Engine {
             Arrival::Clock(now) => Some(*now),
             _ => None,
         };
+        self.clock = clock.or(self.clock);
         if let Some(event) = self.order.push(arrival) {
             self.take(event);
         }
@@ -162,7 +161,6 @@ impl Engine {
             self.take(event);
         }
         if let Some(now) = clock {
-            self.clock = Some(now);
             self.judge_due(now);
         }
     }
@@ -283,7 +281,9 @@ impl Engine {
         if let Some(at) = event.at.filter(|_| !event.is_document()) {
             self.now = Some(self.now.map_or(at, |now| now.max(at)));
             self.stats.span = Some(self.stats.span.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
-            self.judge_due(at);
+            if self.clock.is_none() {
+                self.judge_due(at);
+            }
         }
         let event = Arc::new(event);
         let about = event.about();
@@ -298,7 +298,9 @@ impl Engine {
         if !self.cases.failed(symptom, &event, at, self.ordinal, self.limits.cases_max) {
             return;
         }
-        match (self.settle_of(&event.fact), at) {
+        // Where there is a wall clock, what is to be known arrives by it: lines may be of last week, or of a clock that is
+        // wrong.
+        match (self.settle_of(&event.fact), self.clock.or(at)) {
             (settle, Some(at)) if !settle.is_zero() => self.cases.judge_at(at.plus(settle), symptom),
             // Without a time there is nothing to wait for; the end judges it again.
             _ => {
@@ -1043,48 +1045,27 @@ mod tests {
         assert_eq!(engine.stats().cases_refused, 1, "c found no room; d took the place of a, which is well");
     }
 
-    #[test]
-    fn racing_origins_are_put_in_order_and_a_late_line_is_counted() {
-        let limits = Limits { lateness: Duration::from_secs(2), ..Limits::default() };
-        let mut engine = Engine::racing(vec![&LINK_DOWN], limits);
-        let origin = |event: &Event| event.origin.clone();
-        let other = |mut event: Event| {
-            event.origin = Arc::new(Origin::new("west", "west/istiod.log"));
-            event
-        };
-        engine.feed(Arrival::Begin(origin(&cut(0, "a"))));
-        engine.feed(Arrival::Begin(origin(&other(cut(0, "a")))));
-        for event in [
-            cut(10, "a"),
-            other(up(9, "a")),
-            cut(20, "a"),
-            other(cut(21, "b")),
-            cut(22, "a"),
-            other(cut(5, "z")),
-            other(cut(30, "b")),
-        ] {
-            engine.feed(Arrival::Item(event));
-        }
-        engine.finish();
-        assert_eq!(engine.stats().late, 1);
-        assert_eq!(engine.stats().events, 7, "nothing is lost");
-    }
+    /// Judged when it has settled, by what is known then.
+    static SETTLES: Cause = Cause { slug: "settles", rules: &[Rule::after(Kind::Peer, 5, link_down)], ..EMPTY };
 
     #[test]
-    fn an_idle_origin_is_not_waited_for() {
-        let mut engine = Engine::racing(vec![&LINK_DOWN], Limits::default());
-        let west = Arc::new(Origin::new("west", "west/istiod.log"));
-        let mut quiet = up(1, "x");
-        quiet.origin = west;
-        engine.feed(Arrival::Clock(Time::from_unix(100)));
-        engine.feed(Arrival::Item(quiet));
-        engine.feed(Arrival::Item(cut(50, "a")));
-        assert!(engine.poll().is_none(), "west is awake and far behind");
-        engine.feed(Arrival::Clock(Time::from_unix(102)));
-        engine.feed(Arrival::Item(cut(60, "a")));
-        engine.feed(Arrival::Clock(Time::from_unix(104)));
-        engine.feed(Arrival::Item(cut(61, "a")));
-        assert_eq!(engine.poll().map(|finding| finding.subject), Some("a".to_string()));
+    fn on_the_wall_clock_a_case_settles_from_when_its_line_arrives_whatever_its_age() {
+        for age in [0, 300, 604_800, -300] {
+            let mut engine = Engine::racing(vec![&SETTLES], Limits::default());
+            let now = 1_000_000;
+            let clock = |engine: &mut Engine, second| engine.feed(Arrival::Clock(Time::from_unix(now + second)));
+            clock(&mut engine, 0);
+            engine.feed(Arrival::Item(cut(now - age, "a")));
+            for second in 1..6 {
+                clock(&mut engine, second);
+                assert!(engine.poll().is_none(), "{age}: it settles");
+            }
+            // What others say of later times does not hurry it.
+            engine.feed(Arrival::Item(up(now - age + 100, "b")));
+            clock(&mut engine, 6);
+            assert!(engine.poll().is_some(), "{age}");
+            assert_eq!(engine.stats().late, 0);
+        }
     }
 
     #[test]
