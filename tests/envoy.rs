@@ -1,8 +1,9 @@
 //! A genuine Envoy between two clusters, configured by the xDS server of the tests and broken on purpose: what meshwhy
 //! reads in its logs and behind its admin port.
 
-use std::path::Path;
+use std::fs;
 
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -102,17 +103,16 @@ impl Mesh {
         self.caller.call(LISTENS, host, path)
     }
 
-    /// The summary of a command over all that was logged and saved.
-    fn summary(&self, command: &str) -> Value {
-        summary(command, self.folder.path())
+    /// What a command says of all that was logged and saved, record by record.
+    fn records(&self, command: &str) -> Vec<Value> {
+        let said = meshwhy().args([command, "--output=ndjson"]).arg(self.folder.path()).output().expect("it runs");
+        let said = String::from_utf8(said.stdout).expect("it prints text");
+        said.lines().map(|line| serde_json::from_str(line).expect("it prints JSON")).collect()
     }
-}
 
-fn summary(command: &str, folder: &Path) -> Value {
-    let said = meshwhy().args([command, "--output=ndjson"]).arg(folder).output().expect("it runs");
-    let said = String::from_utf8(said.stdout).expect("it prints text");
-    let last = said.lines().last().expect("it prints a summary");
-    serde_json::from_str(last).expect("it prints JSON")
+    fn summary(&self, command: &str) -> Value {
+        self.records(command).pop().expect("it prints a summary")
+    }
 }
 
 /// Runs a test with each form of xDS and each format of access lines once.
@@ -171,5 +171,39 @@ fn tail_names_what_breaks_a_real_envoy_and_says_when_it_is_repaired() {
         assert!(words.contains("0.0.0.0_443"), "{words}");
         let finding = tail.until("xds-rejected");
         assert!(finding.contains("0.0.0.0_443"), "{finding}");
+    });
+}
+
+#[test]
+fn of_a_broken_envoy_its_admin_port_alone_says_why() {
+    in_each_form(|mesh| {
+        mesh.give_certificates(&Authority::of_mesh("cluster.local"));
+        mesh.wait_until_told();
+        assert_eq!(mesh.call("web.sample", "/"), 503);
+        mesh.reject();
+        mesh.caller.save_state();
+        mesh.called.save_state();
+        for pod in ["east/sample/sleep-1", "west/sample/web-1"] {
+            fs::remove_file(mesh.folder.path().join(pod).join("istio-proxy.log")).expect("it is there");
+        }
+        let summary = mesh.summary("check");
+        assert_eq!(summary["causes"], json!(["root-of-trust-mismatch", "xds-rejected"]), "{summary:#}");
+    });
+}
+
+#[test]
+fn what_an_envoy_says_of_a_refused_listener_is_the_same_cause_in_the_log_of_its_istiod() {
+    in_each_form(|mesh| {
+        let words = mesh.reject();
+        let place = mesh.folder.path().join("east/istio-system/istiod-1");
+        fs::create_dir_all(&place).expect("folders can be made");
+        let said =
+            format!("{:.6}\twarn\tdelta\tADS:LDS: ACK ERROR sleep-1.sample-12 Internal:{words}\n", Timestamp::now());
+        fs::write(place.join("discovery.log"), said).expect("it can be written");
+        mesh.caller.wait_for_log("0.0.0.0_443");
+        let mut records = mesh.records("replay");
+        assert_eq!(records.pop().expect("it prints a summary")["causes"], json!(["xds-rejected"]));
+        let because = records.pop().expect("it prints a finding")["because"].to_string();
+        assert!(because.contains("discovery.log") && because.contains("istio-proxy.log"), "{because}");
     });
 }

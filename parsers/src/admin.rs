@@ -339,7 +339,12 @@ mod tests {
     {
      "name": "10.96.1.1_443",
      "error_state": {"details": "error adding listener: 'x'", "last_update_attempt": "2026-03-02T08:12:00.5Z"}
-    }
+    },
+    {
+     "error_state": {"failed_configuration": {"@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+       "name": "10.96.1.1_443"}, "details": "error adding listener: 'x'", "last_update_attempt": "2026-03-02T08:12:00.5Z"}
+    },
+    {"error_state": {"failed_configuration": {"name": "0.0.0.0_9"}, "details": "no", "last_update_attempt": null}}
    ]
   },
   {
@@ -478,7 +483,8 @@ mod tests {
         assert_eq!((&*clusters[3].name, clusters[3].warming), ("outbound|7000||slow.sample.svc.cluster.local", true));
         let rejected: Vec<(&str, &str)> = proxy.rejected.iter().map(|one| (&*one.kind, &*one.name)).collect();
         let broken = ("cluster", "outbound|9000||broken.sample.svc.cluster.local");
-        assert_eq!(rejected, [broken, ("listener", "10.96.1.1_443")]);
+        // The second one is listed twice, once without its name.
+        assert_eq!(rejected, [broken, ("listener", "10.96.1.1_443"), ("listener", "0.0.0.0_9")]);
         let listeners = proxy.listeners.as_deref().expect("listeners");
         let sni_dnat = "outbound_.5000_._.helloworld.sample.svc.cluster.local";
         assert_eq!(

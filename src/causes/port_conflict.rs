@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshwhy_parsers::event::{Config, ConfigWhat, Event, Fact, Kind, Process};
 use meshwhy_parsers::state::State;
 
-use super::ambient_path;
+use super::{ambient_path, xds_rejected};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
 use crate::engine::view::View;
 
@@ -34,6 +34,7 @@ pub static CAUSE: Cause = Cause {
         Rule::on(Kind::Config, conflicting),
         Rule::on(Kind::Process, taken),
         Rule::Mesh(not_scheduled),
+        Rule::Mesh(in_dumps),
         Rule::after(Kind::Connection, 5, ambient_path::own_port_dialled),
         Rule::on(Kind::Cni, ambient_path::pod_port_taken),
     ],
@@ -63,25 +64,37 @@ fn subject(port: Option<u16>) -> String {
 
 fn rejected(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     let Fact::Nack(nack) = &event.fact else { return None };
-    let lower = nack.reason.to_ascii_lowercase();
+    let second = second_owner(nack.resource.as_deref().unwrap_or(""), &nack.reason)?;
+    Some(second.because(event, "the proxy rejects the second listener"))
+}
+
+/// What a proxy's dump keeps of a listener that it rejected.
+fn in_dumps(view: &View<'_>) -> Vec<Verdict> {
+    let verdicts = xds_rejected::refused(view).filter_map(|(_, event, one)| {
+        let quote = format!("{} {} refused: {}", one.kind, one.name, one.details.lines().next().unwrap_or(""));
+        let second = second_owner(&one.name, &one.details)?;
+        Some(second.because_quote(event, &quote, "the proxy rejected the second listener"))
+    });
+    verdicts.collect()
+}
+
+/// A listener that was rejected because there is another one of its address.
+fn second_owner(listener: &str, reason: &str) -> Option<Verdict> {
+    let lower = reason.to_ascii_lowercase();
     let is_conflict = ["duplicate address", "address already in use", "duplicate listener", "has duplicate"]
         .iter()
         .any(|mark| lower.contains(mark));
     if !is_conflict {
         return None;
     }
-    let port = nack.resource.as_deref().and_then(port_of).or_else(|| port_of(&nack.reason));
+    let port = port_of(listener).or_else(|| port_of(reason));
     let why = match port {
         Some(port) if RESERVED.contains(&port) => {
             "it belongs to the proxy itself, and a Service or ServiceEntry opens it too"
         }
         _ => "a listener for it exists already",
     };
-    Some(
-        verdict(Verdict::certain(&subject(port)), port)
-            .slot("why", why)
-            .because(event, "the proxy rejects the second listener"),
-    )
+    Some(verdict(Verdict::certain(&subject(port)), port).slot("why", why))
 }
 
 fn conflicting(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {

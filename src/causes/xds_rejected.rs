@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use meshwhy_parsers::event::{Event, Fact, Kind, Nack, StreamWhat};
+use meshwhy_parsers::state::proxy::Rejected;
 
 use super::{control_link, tables};
 use crate::engine::cause::{Cause, Rule, Severity, Verdict, Within};
+use crate::engine::mesh::Cluster;
 use crate::engine::view::View;
 
 /// See the mechanism.
@@ -25,6 +27,7 @@ pub static CAUSE: Cause = Cause {
     near_misses: &["wasm-module-does-not-load", "service-on-reserved-port"],
     rules: &[
         Rule::Mesh(tables::proxy_status),
+        Rule::Mesh(in_dumps),
         Rule::on(Kind::Nack, judge_nack),
         Rule::after(Kind::Stream, 5, judge_count),
     ],
@@ -48,6 +51,46 @@ fn judge_nack(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         .token(resource)
         .because(event, shows);
     Some(verdict)
+}
+
+/// A proxy's dump keeps what it refuses, for as long as it is not told better.
+fn in_dumps(view: &View<'_>) -> Vec<Verdict> {
+    let refused = refused(view).filter(|(.., one)| !is_port_conflict(&one.details));
+    let verdicts = refused.map(|(who, event, one)| {
+        let resource = if one.name.is_empty() { "(not named)" } else { &*one.name };
+        let kind = kind_of(&one.kind);
+        let subject = format!("{kind} {resource}");
+        let verdict = if is_about_wasm(&one.details) { Verdict::likely(&subject) } else { Verdict::certain(&subject) };
+        let quote = format!("{} {resource} refused: {}", one.kind, short(&one.details));
+        verdict
+            .slot("who", who)
+            .slot("kind", kind)
+            .slot("resource", resource)
+            .slot("reason", short(&one.details))
+            .token(resource)
+            .because_quote(event, &quote, "the proxy keeps what it refused, and why")
+    });
+    verdicts.collect()
+}
+
+/// What proxies refuse by their dumps: who, the dump, what.
+pub(super) fn refused<'w>(view: &View<'w>) -> impl Iterator<Item = (&'w str, &'w Arc<Event>, &'w Rejected)> {
+    let proxies = view.mesh().clusters().flat_map(Cluster::proxies);
+    let refused = proxies.filter_map(|proxy| Some((&*proxy.name, proxy.rejected()?)));
+    refused.flat_map(|(who, (event, all))| all.iter().map(move |one| (who, event, one)))
+}
+
+/// The short name of a type, as lines have it.
+fn kind_of(dumped: &str) -> &str {
+    match dumped {
+        "listener" => "LDS",
+        "cluster" => "CDS",
+        "route" => "RDS",
+        "endpoint" => "EDS",
+        "secret" => "SDS",
+        "extension" => "ECDS",
+        other => other,
+    }
 }
 
 /// Readiness counts rejections even where the line that explains them is cut off.

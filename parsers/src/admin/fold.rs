@@ -43,6 +43,8 @@ pub(super) struct Fold {
     sections: BTreeSet<Text>,
     /// Clusters with endpoints of several priorities.
     failover: BTreeSet<Text>,
+    /// Kinds and names of what was refused.
+    rejected: BTreeSet<(String, String)>,
 }
 
 impl Fold {
@@ -316,9 +318,15 @@ impl Fold {
         let Some(failed) = failed else { return };
         self.is_known = true;
         self.saw(failed.last_update_attempt.0);
+        // Envoy lists a refused listener twice: by its name, and once more without one.
+        let of_refused = failed.failed_configuration.as_ref().map_or("", |refused| &*refused.name);
+        let name = begin(if name.is_empty() { of_refused } else { name }, NAME_BYTES_MAX);
+        if !self.rejected.insert((kind.to_string(), name.to_string())) {
+            return;
+        }
         self.state.rejected.push(Rejected {
             kind: kind.into(),
-            name: begin(name, NAME_BYTES_MAX).into(),
+            name: name.into(),
             details: begin(&failed.details, DETAILS_BYTES_MAX).into(),
             at: failed.last_update_attempt.0,
         });

@@ -202,9 +202,19 @@ pub(super) struct Locality<'a> {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub(super) struct ErrorState {
+    #[serde(alias = "failedConfiguration")]
+    pub failed_configuration: Option<FailedConfiguration>,
     #[serde(alias = "lastUpdateAttempt")]
     pub last_update_attempt: Stamp,
     pub details: Text,
+}
+
+/// What was refused, as far as its name goes: of endpoints it is the cluster's.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+pub(super) struct FailedConfiguration {
+    #[serde(alias = "cluster_name", alias = "clusterName")]
+    pub name: Text,
 }
 
 #[derive(Deserialize, Default)]

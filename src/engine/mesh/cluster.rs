@@ -11,7 +11,7 @@ use meshwhy_parsers::event::{Event, Fact, Text};
 use meshwhy_parsers::state::istiod::{IstiodState, RemoteRow, Said};
 use meshwhy_parsers::state::object::{self, Body, Container, Kubeconfig, MeshConfig, Object};
 use meshwhy_parsers::state::proxy::{
-    HeldSecret, ProxyCluster, ProxyEndpoint, ProxyListener, ProxyNode, ProxyRoute, ProxyState, Stat, ToldBy,
+    HeldSecret, ProxyCluster, ProxyEndpoint, ProxyListener, ProxyNode, ProxyRoute, ProxyState, Rejected, Stat, ToldBy,
 };
 use meshwhy_parsers::state::{State, ZtunnelDump};
 use meshwhy_parsers::time::Time;
@@ -755,6 +755,14 @@ impl Proxy {
     /// The endpoints istiod would send it.
     pub fn pushed_endpoints(&self) -> Option<(&Arc<Event>, &Vec<ProxyEndpoint>)> {
         self.last(ToldBy::Istiod, |state| state.endpoints.as_ref())
+    }
+
+    /// What it refuses, by its last dump; a list of its listeners does not say it.
+    pub fn rejected(&self) -> Option<(&Arc<Event>, &Vec<Rejected>)> {
+        self.last(ToldBy::Proxy, |state| {
+            let is_dump = state.node.is_some() && state.listeners.is_some();
+            (is_dump || !state.rejected.is_empty()).then_some(&state.rejected)
+        })
     }
 
     /// Its counters.
