@@ -10,6 +10,7 @@ use meshwhy_parsers::frame::Scan;
 
 use crate::config::{self, Asked, Colour, Credentials, FailOn, Form, ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::cause::Severity;
+use crate::inputs::kube::ISTIOD_NAMESPACE;
 use crate::inputs::source::LiveLimits;
 use crate::outputs::Output;
 use crate::outputs::junit::Junit;
@@ -84,7 +85,7 @@ enum Command {
 /// It only gets, lists and watches, reads pods' logs, and asks through port-forwards for what only reads; what it may not
 /// do, it says, and does without.
 #[derive(Args)]
-#[command(after_long_help = TAIL_HELP)]
+#[command(after_long_help = with_limits(TAIL_HELP, &config::live_limits()))]
 struct Tail {
     /// Files and folders to follow as they grow, with or without clusters.
     #[arg(value_name = "PATH")]
@@ -208,6 +209,10 @@ struct Clusters {
     /// The kubeconfig; KUBECONFIG and ~/.kube/config otherwise.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
+
+    /// The namespace of istiod in clusters where none is found; where one is, its namespace tells.
+    #[arg(long, short = 'i', value_name = "NAMESPACE", default_value = ISTIOD_NAMESPACE)]
+    istio_namespace: String,
 }
 
 impl Clusters {
@@ -241,6 +246,7 @@ impl Sources {
         let asked = self.clusters.are_named().then(|| Asked {
             kubeconfig: self.clusters.kubeconfig,
             contexts: self.clusters.context,
+            istio_namespace: self.clusters.istio_namespace,
             lines,
             limits: LiveLimits { gather_max, ..LiveLimits::default() },
         });
@@ -563,8 +569,10 @@ impl FailOnWord {
 }
 
 fn replay_help() -> String {
-    let mut help = String::from(
-        "\
+    with_limits(REPLAY_HELP, &config::limits())
+}
+
+const REPLAY_HELP: &str = "\
 Examples:
   meshwhy replay logs/
   meshwhy replay --cluster east=istiod-1.log --cluster west=istiod-2.log istiod-1.log istiod-2.log
@@ -576,12 +584,12 @@ Examples:
 Exit codes:
   0  nothing open from the severity of --fail-on on
   1  at least one finding
-  2  could not do what was asked
+  2  could not do what was asked";
 
-Limits, each told in the output where it was reached:
-",
-    );
-    for limit in config::limits() {
+/// A help text with a table of limits.
+fn with_limits(help: &str, limits: &[config::Limit]) -> String {
+    let mut help = format!("{help}\n\nLimits, each told in the output where it was reached:\n");
+    for limit in limits {
         help.push_str(&format!("  {:>11}  {}: {}\n", limit.max, limit.what, limit.beyond));
     }
     help.truncate(help.trim_end().len());
@@ -697,6 +705,7 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
     let config = TailConfig {
         kubeconfig: flags.clusters.kubeconfig,
         contexts: flags.clusters.context,
+        istio_namespace: flags.clusters.istio_namespace,
         lines: flags.tail,
         xds,
         ..TailConfig::of(replay, (!without_clusters).then_some(watched))

@@ -17,7 +17,7 @@ use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
 use crate::inputs::InputLimits;
 use crate::inputs::clock::now;
-use crate::inputs::kube::{Selection, Since, Watched};
+use crate::inputs::kube::{ISTIOD_NAMESPACE, Selection, Since, Watched};
 use crate::inputs::source::LiveLimits;
 use crate::inputs::xds::{self, Node};
 use crate::signatures::{COUNT_MAX, SUBJECTS_MAX, Signatures};
@@ -65,6 +65,8 @@ pub struct Asked {
     pub kubeconfig: Option<PathBuf>,
     /// Its contexts; the current one where none is named.
     pub contexts: Vec<String>,
+    /// The namespace of istiod where none is found.
+    pub istio_namespace: String,
     /// How far back the logs of a call's pods are read.
     pub lines: Duration,
     /// The limits of live sources.
@@ -79,6 +81,8 @@ pub struct TailConfig {
     pub kubeconfig: Option<PathBuf>,
     /// Its contexts; the current one where none is named.
     pub contexts: Vec<String>,
+    /// The namespace of istiod where none is found.
+    pub istio_namespace: String,
     /// What to watch of each cluster; `None` where only files are followed.
     pub watched: Option<Watched>,
     /// The istiods that are asked by xDS; `None` for none.
@@ -96,6 +100,7 @@ impl TailConfig {
             replay,
             kubeconfig: None,
             contexts: Vec::new(),
+            istio_namespace: ISTIOD_NAMESPACE.to_string(),
             watched,
             xds: None,
             lines: None,
@@ -378,6 +383,32 @@ pub struct Limit {
     pub max: u64,
     /// What happens beyond it.
     pub beyond: &'static str,
+}
+
+/// Every limit that live sources can reach, and those that they share with saved ones, for help texts.
+pub fn live_limits() -> Vec<Limit> {
+    let engine = Limits::default();
+    let live = LiveLimits::default();
+    let limit = |what, max: usize, beyond| Limit { what, max: max as u64, beyond };
+    let seconds = |what, max: Duration, beyond| Limit { what, max: max.as_secs(), beyond };
+    vec![
+        limit("bytes of one line", live.line_bytes_max, "it is read in pieces"),
+        limit("logs followed in one cluster", live.followed_max, "further ones are not followed, and said so"),
+        limit("files followed", live.files_max, "further ones are named and not followed"),
+        limit("lines of one second remembered of a log", live.seen_max, "more may be read twice after a disconnect"),
+        limit("arrivals that wait to be judged", live.waiting_max, "sources are read more slowly, and lose nothing"),
+        limit("bytes of what a proxy or istiod answers", live.answer_bytes_max, "it is not read, and said so"),
+        limit("pods of a cluster asked at once", live.asked_at_once_max, "others wait for their turn"),
+        limit("pods that wait to be asked", live.asking_max, "they are asked when they fail again"),
+        seconds("seconds an API server may ask to be left alone", live.retry_after_max, "it is tried again"),
+        seconds(
+            "seconds until a kind refused or not installed is tried again",
+            live.refused_pause,
+            "it is tried again",
+        ),
+        limit("symptoms followed at once", engine.cases_max, "new ones are counted as refused"),
+        limit("different facts kept of one kind", FACTS_PER_KIND_MAX, "new ones are counted as refused"),
+    ]
 }
 
 /// Every limit that an input can reach, for help texts.

@@ -94,6 +94,7 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
     if let Some(watched) = &config.watched {
         let has_no_istiods = config.xds.as_ref().is_none_or(|xds| xds.addresses.is_empty());
         let connected = runtime.block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))?;
+        let connected = connected.with_istio_namespace(&config.istio_namespace);
         if connected.clusters.is_empty() && config.replay.paths.is_empty() && has_no_istiods {
             let why = connected.refused.into_iter().map(|(_, why)| why);
             bail!("no cluster can be watched\n{}", why.collect::<Vec<_>>().join("\n"));

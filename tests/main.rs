@@ -5,6 +5,7 @@ mod cli;
 mod common;
 mod documents;
 mod envoy;
+mod gentle;
 mod golden;
 mod inputs;
 mod invariants;

@@ -3,10 +3,12 @@
 
 mod admin;
 pub(super) mod backoff;
+mod client;
 mod followers;
 pub mod gather;
 mod log;
 mod objects;
+mod troubles;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -19,14 +21,12 @@ use meshwhy_parsers::frame::Scan;
 use meshwhy_parsers::origin::SharedOrigin;
 use tokio::sync::mpsc;
 
-use super::source::Feed;
+use super::source::{Feed, LiveLimits};
+use backoff::Rest;
 use followers::Followers;
 
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the API server may be silent on one answer. Watches are asked to end before, and say bookmarks meanwhile; a
-/// log that says nothing for so long is asked for again, as a dead connection looks the same.
-const SILENCE_MAX: Duration = Duration::from_secs(300);
+/// The namespace istiod lives in where nothing tells another.
+pub const ISTIOD_NAMESPACE: &str = "istio-system";
 
 /// What to watch of each cluster.
 #[derive(Clone, Debug)]
@@ -100,6 +100,9 @@ pub struct Cluster {
     /// Its name: the context's.
     pub name: String,
     client: Client,
+    rest: Rest,
+    /// The namespace of istiod, where none is found: where one is, its namespace tells.
+    istio_namespace: String,
 }
 
 impl Cluster {
@@ -116,6 +119,14 @@ pub struct Connected {
     pub clusters: Vec<Cluster>,
     /// Names of those for which no client can be made, each with the reason: a plug-in that gives no credentials, say.
     pub refused: Vec<(String, String)>,
+}
+
+impl Connected {
+    /// The same, with istiod expected in this namespace.
+    pub fn with_istio_namespace(mut self, namespace: &str) -> Connected {
+        self.clusters.iter_mut().for_each(|cluster| cluster.istio_namespace = namespace.to_string());
+        self
+    }
 }
 
 /// Reads the kubeconfig and makes a client for each context; without any the current one, or the cluster this runs in.
@@ -168,36 +179,55 @@ pub async fn connect(kubeconfig: Option<PathBuf>, contexts: &[String]) -> anyhow
     Ok(connected)
 }
 
-fn cluster(name: &str, mut config: Config) -> anyhow::Result<Cluster> {
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    config.read_timeout = Some(SILENCE_MAX);
-    // Retries of its own would hide for minutes that a cluster does not answer.
-    config.default_retry = false;
-    let client = Client::try_from(config).with_context(|| format!("no client for {name} can be made"))?;
-    Ok(Cluster { name: name.to_string(), client })
+fn cluster(name: &str, config: Config) -> anyhow::Result<Cluster> {
+    let rest = Rest::new(LiveLimits::default().retry_after_max);
+    let client = client::client(config, rest.clone()).with_context(|| format!("no client for {name} can be made"))?;
+    Ok(Cluster { name: name.to_string(), client, rest, istio_namespace: ISTIOD_NAMESPACE.to_string() })
 }
 
 /// Watches a cluster until nobody listens any more. The pods that come by `wanted` are asked what they say of themselves.
 pub async fn watch(cluster: Cluster, watched: Watched, feed: Feed, wanted: mpsc::Receiver<SharedOrigin>) {
-    let Cluster { name, client } = cluster;
-    let followers = Followers::new(name.clone(), client.clone(), watched, feed.clone());
-    let asking = admin::ask(client.clone(), feed.clone(), wanted);
-    let (_, _) = tokio::join!(objects::watch(&name, &client, &feed, followers), asking);
+    let Cluster { name, client, rest, .. } = &cluster;
+    let followers = Followers::new(name.clone(), client.clone(), rest.clone(), watched, feed.clone());
+    let asking = admin::ask(client.clone(), feed.clone(), name, wanted, followers.standing());
+    let (_, _) = tokio::join!(objects::watch(&cluster, &feed, followers), asking);
 }
 
-/// What a client error says, without what it wraps twice.
+/// How the errors of clients begin that only wrap another.
+const WRAPS: &[&str] = &[
+    "ServiceError",
+    "HyperError",
+    "client error (",
+    "error reading a body from connection",
+    "error trying to connect",
+    "tcp connect error",
+    "failed to perform initial object list",
+    "failed to start watching object",
+    "watch stream failed",
+];
+
+/// What a client error says, in a few words: what only wraps another is left out, and nothing is said twice.
 pub(super) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut said = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !said.contains(&text) {
-            said.push_str(": ");
-            said.push_str(&text);
+    let mut said: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        next = error.source();
+        let text = error.to_string();
+        let wraps = next.is_some() && WRAPS.iter().any(|wrap| text.starts_with(wrap));
+        if !wraps && !said.iter().any(|before| before.contains(&text)) {
+            said.push(text);
         }
-        source = cause.source();
     }
-    said
+    let said = said.join(": ");
+    let said = said.split(" (os error").next().unwrap_or(&said);
+    match () {
+        () if said.contains("close_notify") || said.contains("unexpected EOF") || said.contains("IncompleteBody") => {
+            "the connection was cut".to_string()
+        }
+        () if said.ends_with("deadline has elapsed") || said.ends_with("timed out") => "no answer in time".to_string(),
+        () if said.starts_with("Connection ") => said.replacen('C', "c", 1),
+        () => said.to_string(),
+    }
 }
 
 #[cfg(test)]

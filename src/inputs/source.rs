@@ -35,6 +35,12 @@ pub struct LiveLimits {
     pub pushed_bytes_max: usize,
     /// Pods named by symptoms that wait to be asked; more are asked when they are named again.
     pub asking_max: usize,
+    /// Pods of a cluster that are asked at the same time.
+    pub asked_at_once_max: usize,
+    /// How long an API server may ask to be left alone.
+    pub retry_after_max: Duration,
+    /// How long a kind of objects that is refused or not installed waits to be asked for again.
+    pub refused_pause: Duration,
     /// How long a cluster that is asked once may take to each of: list its objects, have its pods asked, hand out logs.
     pub gather_max: Duration,
     /// istiods, gateways, waypoints and ztunnels of a cluster that are asked at once, of each: they say much the same.
@@ -48,7 +54,7 @@ pub struct LiveLimits {
 impl Default for LiveLimits {
     fn default() -> LiveLimits {
         LiveLimits {
-            waiting_max: 1_024,
+            waiting_max: 256,
             followed_max: 500,
             line_bytes_max: 1 << 20,
             begin_bytes: 1 << 20,
@@ -57,6 +63,9 @@ impl Default for LiveLimits {
             answer_bytes_max: 256 << 20,
             pushed_bytes_max: 64 << 20,
             asking_max: 64,
+            asked_at_once_max: 4,
+            retry_after_max: Duration::from_secs(120),
+            refused_pause: Duration::from_secs(60),
             gather_max: Duration::from_secs(60),
             gathered_max: 5,
             log_bytes_max: 64 << 20,

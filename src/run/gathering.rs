@@ -53,6 +53,7 @@ impl<'a> Gathering<'a> {
             .build()
             .context("cannot start")?;
         let connected = runtime.block_on(kube::connect(asked.kubeconfig.clone(), &asked.contexts))?;
+        let connected = connected.with_istio_namespace(&asked.istio_namespace);
         let clusters = connected.clusters.into_iter().map(std::sync::Arc::new).collect();
         Ok(Gathering { asked, runtime, clusters, refused: connected.refused })
     }

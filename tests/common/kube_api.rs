@@ -232,6 +232,11 @@ impl KubeApi {
         self.shared.change(|state| state.store.uninstall(group));
     }
 
+    /// Serves an API group in these versions alone, as an older cluster does.
+    pub fn serve_versions(&self, group: &str, versions: &[&str]) {
+        self.shared.change(|state| state.store.serve_versions(group, versions));
+    }
+
     /// Forgets the history: a watch from before now is answered by ERROR 410 in a 200 stream. Running ones go on.
     pub fn compact(&self) {
         self.shared.change(|state| state.store.compact());

@@ -1,24 +1,30 @@
-//! What proxies and istiods of a cluster say of themselves: istiods on a schedule, proxies when a symptom names them.
+//! What proxies and istiods of a cluster say of themselves: istiods and gateways on a schedule, proxies when a symptom
+//! names them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use super::plain;
+use super::troubles::Troubles;
 use crate::inputs::admin::{self, Declined, Program, Request};
 use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
 
-/// How often an istiod is asked.
+/// How often it is looked whom to ask.
 const PERIOD: Duration = Duration::from_secs(30);
+/// How often a gateway is asked that nothing names: what it holds changes with the mesh, and its dump is long.
+const GATEWAY_PERIOD: Duration = Duration::from_secs(300);
 /// How long after an answer the same proxy is not asked again, whatever names it.
 const REST: Duration = Duration::from_secs(30);
-/// Pods that are remembered as asked.
+/// Pods that are remembered as asked, and losses that are remembered as said.
 const RESTING_MAX: usize = 10_000;
 
 /// What an istiod is asked.
@@ -45,96 +51,149 @@ pub(super) fn document_of(pod: &Origin, path: &str) -> SharedOrigin {
     Arc::new(Origin { file: file.into(), container: "".into(), ..pod.clone() })
 }
 
-/// Asks the pods that it is told of, until nobody listens.
-pub(super) async fn ask(client: Client, feed: Feed, mut wanted: mpsc::Receiver<SharedOrigin>) -> Result<(), Deaf> {
+/// The istiods and gateways of a cluster that are there: they are asked whatever happens.
+pub(super) type Standing = BTreeSet<SharedOrigin>;
+
+/// Asks the pods that it is told of, and those that stand there, until nobody listens.
+pub(super) async fn ask(
+    client: Client,
+    feed: Feed,
+    cluster: &str,
+    mut wanted: mpsc::Receiver<SharedOrigin>,
+    mut standing: watch::Receiver<Standing>,
+) -> Result<(), Deaf> {
     let mut asker = Asker {
         client,
+        troubles: Troubles::new(cluster, &feed, "answers again"),
         feed,
         asked: BTreeMap::new(),
-        istiods: BTreeMap::new(),
+        waiting: VecDeque::new(),
+        busy: BTreeSet::new(),
+        answers: JoinSet::new(),
         lost: BTreeSet::new(),
-        is_refused: false,
     };
     let mut due = Instant::now() + PERIOD;
     loop {
         tokio::select! {
             pod = wanted.recv() => match pod {
-                Some(pod) => asker.wanted(&pod).await?,
+                Some(pod) => asker.want(&pod, REST),
                 None => return Ok(()),
             },
-            () = sleep_until(due) => {
-                due = Instant::now() + PERIOD;
-                for istiod in asker.istiods.values().cloned().collect::<Vec<_>>() {
-                    asker.pod(&istiod).await?;
+            Some(answered) = asker.answers.join_next() => {
+                if let Ok(answered) = answered {
+                    asker.answered(answered?).await?;
                 }
             }
+            Ok(()) = standing.changed() => asker.want_all(&standing.borrow_and_update()),
+            () = sleep_until(due) => {
+                due = Instant::now() + PERIOD;
+                asker.want_all(&standing.borrow());
+            }
         }
+        asker.begin();
     }
 }
 
+/// Whom to ask: a bounded number at once, so that one who is silent delays nobody.
 struct Asker {
     client: Client,
     feed: Feed,
-    /// When a pod was last asked, by namespace and name.
-    asked: BTreeMap<(Box<str>, Box<str>), Instant>,
-    istiods: BTreeMap<Box<str>, SharedOrigin>,
-    /// What was said to be lost.
+    troubles: Troubles,
+    /// When a pod was last asked.
+    asked: BTreeMap<SharedOrigin, Instant>,
+    waiting: VecDeque<SharedOrigin>,
+    /// Those that wait or are being asked.
+    busy: BTreeSet<SharedOrigin>,
+    answers: JoinSet<Result<Answered, Deaf>>,
+    /// What was said to be lost: the same answer comes every time.
     lost: BTreeSet<String>,
-    /// Whether port-forwards are not allowed, which was said.
-    is_refused: bool,
+}
+
+/// What came of asking a pod.
+struct Answered {
+    pod: SharedOrigin,
+    /// The path it did not answer, and why.
+    refused: Option<(&'static str, String)>,
+    /// What of its answers was not read, one sentence each.
+    lost: Vec<String>,
 }
 
 impl Asker {
-    /// A pod that a symptom names, or an istiod that was found.
-    async fn wanted(&mut self, pod: &SharedOrigin) -> Result<(), Deaf> {
-        if pod.role == Role::Istiod {
-            self.istiods.insert(pod.pod.clone(), Arc::clone(pod));
+    fn want_all(&mut self, standing: &Standing) {
+        for pod in standing {
+            self.want(pod, if pod.role == Role::Gateway { GATEWAY_PERIOD } else { PERIOD });
         }
-        let key = (pod.namespace.clone(), pod.pod.clone());
-        if self.asked.get(&key).is_some_and(|at| at.elapsed() < REST) {
-            return Ok(());
+    }
+
+    /// Has a pod asked, unless it is or was so short a time ago; where too many wait, it is named again.
+    fn want(&mut self, pod: &SharedOrigin, rest: Duration) {
+        let is_rested = self.asked.get(pod).is_none_or(|at| rest <= at.elapsed());
+        if is_rested && self.waiting.len() < self.feed.limits.asking_max && self.busy.insert(Arc::clone(pod)) {
+            self.waiting.push_back(Arc::clone(pod));
         }
+    }
+
+    /// Asks the next ones.
+    fn begin(&mut self) {
+        while self.answers.len() < self.feed.limits.asked_at_once_max
+            && let Some(pod) = self.waiting.pop_front()
+        {
+            self.answers.spawn(ask_pod(self.client.clone(), self.feed.clone(), pod));
+        }
+    }
+
+    async fn answered(&mut self, Answered { pod, refused, lost }: Answered) -> Result<(), Deaf> {
+        self.busy.remove(&pod);
         if RESTING_MAX <= self.asked.len() {
             self.asked.retain(|_, at| at.elapsed() < REST);
         }
-        self.asked.insert(key, Instant::now());
-        self.pod(pod).await
-    }
-
-    async fn pod(&mut self, pod: &Origin) -> Result<(), Deaf> {
-        let Some((program, paths)) = questions(pod.role) else { return Ok(()) };
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
-        for path in paths {
-            let Ok(request) = Request::new(program, path) else { continue };
-            let bytes = match admin::get(&pods, &pod.pod, &request, self.feed.limits.answer_bytes_max).await {
-                Ok(bytes) => bytes,
-                // The other endpoints may be there.
-                Err(error) if error.is::<Declined>() => continue,
-                Err(error) => {
-                    if !self.is_refused {
-                        self.is_refused = true;
-                        let what = format!("{}/{} cannot be asked for {path}: {error:#}", pod.namespace, pod.pod);
-                        self.feed.trouble(&pod.cluster, what).await?;
-                    }
-                    // The others would not answer either.
-                    return Ok(());
-                }
-            };
-            self.is_refused = false;
-            let origin = document_of(pod, path);
-            let losses = match self.feed.document(&origin, &bytes, now()).await? {
-                Read::Broken(error) => vec![error],
-                Read::Said(losses) => losses,
-                Read::Unknown => Vec::new(),
-            };
-            for loss in losses {
-                let what = format!("{}: {loss}", origin.file);
-                // The same answer comes every time.
-                if self.lost.len() < RESTING_MAX && self.lost.insert(what.clone()) {
-                    self.feed.say(Said::Status(Status::Lost { what })).await?;
-                }
+        let title = format!("{}/{}", pod.namespace, pod.pod);
+        self.asked.insert(pod, Instant::now());
+        for what in lost {
+            if self.lost.len() < RESTING_MAX && self.lost.insert(what.clone()) {
+                self.feed.say(Said::Status(Status::Lost { what })).await?;
             }
         }
-        Ok(())
+        let Some((path, why)) = refused else { return self.troubles.end(&title).await };
+        self.troubles.begin(&title, &why, || format!("{title} cannot be asked for {path}: {why}")).await
+    }
+}
+
+/// Asks a pod all there is to ask it.
+async fn ask_pod(client: Client, feed: Feed, pod: SharedOrigin) -> Result<Answered, Deaf> {
+    let mut answered = Answered { pod: Arc::clone(&pod), refused: None, lost: Vec::new() };
+    let Some((program, paths)) = questions(pod.role) else { return Ok(answered) };
+    let pods: Api<Pod> = Api::namespaced(client, &pod.namespace);
+    for path in paths {
+        let Ok(request) = Request::new(program, path) else { continue };
+        let bytes = match admin::get(&pods, &pod.pod, &request, feed.limits.answer_bytes_max).await {
+            Ok(bytes) => bytes,
+            // The other endpoints may be there.
+            Err(error) if error.is::<Declined>() => continue,
+            Err(error) => {
+                // They would not answer either.
+                answered.refused = Some((path, plain(error.as_ref())));
+                return Ok(answered);
+            }
+        };
+        let origin = document_of(&pod, path);
+        let losses = match feed.document(&origin, &bytes, now()).await? {
+            Read::Broken(error) => vec![error],
+            Read::Said(losses) => losses,
+            Read::Unknown => vec![format!("it answers something that is no {}: nothing of it is read", noun(path))],
+        };
+        answered.lost.extend(losses.into_iter().map(|loss| format!("{}: {loss}", origin.file)));
+    }
+    Ok(answered)
+}
+
+/// What an endpoint answers with.
+fn noun(path: &str) -> &'static str {
+    match path.split('?').next().unwrap_or(path) {
+        "/config_dump" => "config dump",
+        "/clusters" => "list of clusters",
+        "/certs" => "list of certificates",
+        "/version" => "version",
+        _ => "answer of an istiod",
     }
 }

@@ -9,8 +9,10 @@ use meshwhy_parsers::origin::{Origin, Role};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::Watched;
+use super::backoff::Rest;
 use super::log::{Log, Standing};
+use super::troubles::Troubles;
+use super::{Watched, admin};
 use crate::inputs::source::{Deaf, Feed, Said, Status};
 
 /// How many logs are asked for at the same time.
@@ -25,6 +27,10 @@ pub(super) struct Followers {
     followed: BTreeMap<Key, watch::Sender<Standing>>,
     tasks: JoinSet<Result<(), Deaf>>,
     connecting: Arc<Semaphore>,
+    rest: Rest,
+    troubles: Arc<Troubles>,
+    /// The istiods and gateways among those that are followed.
+    standing: watch::Sender<admin::Standing>,
     /// Logs not followed, as there are too many.
     refused: usize,
 }
@@ -34,8 +40,11 @@ type Key = (String, String, String);
 
 impl Followers {
     /// Follows nothing yet.
-    pub fn new(cluster: String, client: Client, watched: Watched, feed: Feed) -> Followers {
+    pub fn new(cluster: String, client: Client, rest: Rest, watched: Watched, feed: Feed) -> Followers {
         Followers {
+            rest,
+            troubles: Arc::new(Troubles::new(&cluster, &feed, "logs followed again")),
+            standing: watch::Sender::default(),
             cluster,
             client,
             watched,
@@ -45,6 +54,11 @@ impl Followers {
             connecting: Arc::new(Semaphore::new(CONNECTING_MAX)),
             refused: 0,
         }
+    }
+
+    /// Tells of the istiods and gateways as they come and go.
+    pub fn standing(&self) -> watch::Receiver<admin::Standing> {
+        self.standing.subscribe()
     }
 
     /// A pod is there, or changed.
@@ -71,21 +85,27 @@ impl Followers {
             return Ok(());
         }
         let (to, of) = watch::channel(standing);
+        let origin = Arc::new(Origin {
+            cluster: self.cluster.as_str().into(),
+            namespace: namespace.as_str().into(),
+            pod: name.as_str().into(),
+            container: key.2.as_str().into(),
+            file: format!("{}/{namespace}/{name}/{}", self.cluster, key.2).into(),
+            role,
+        });
+        if matches!(role, Role::Istiod | Role::Gateway) {
+            self.standing.send_if_modified(|standing| standing.insert(Arc::clone(&origin)));
+        }
         let log = Log {
-            origin: Arc::new(Origin {
-                cluster: self.cluster.as_str().into(),
-                namespace: namespace.as_str().into(),
-                pod: name.as_str().into(),
-                container: key.2.as_str().into(),
-                file: format!("{}/{namespace}/{name}/{}", self.cluster, key.2).into(),
-                role,
-            }),
+            origin,
             pods: Api::namespaced(self.client.clone(), namespace),
             since: self.watched.since,
             scan: self.watched.scan,
             feed: self.feed.clone(),
             standing: of,
             connecting: Arc::clone(&self.connecting),
+            rest: self.rest.clone(),
+            troubles: Arc::clone(&self.troubles),
         };
         self.followed.insert(key, to);
         self.tasks.spawn(log.follow());
@@ -101,6 +121,11 @@ impl Followers {
                 followed.send_modify(|standing| standing.is_gone = true);
             }
             !is_it
+        });
+        self.standing.send_if_modified(|standing| {
+            let before = standing.len();
+            standing.retain(|origin| (&*origin.namespace, &*origin.pod) != (namespace, name));
+            standing.len() != before
         });
         if self.followed.len() == before { Ok(()) } else { self.tell().await }
     }

@@ -5,7 +5,7 @@
 //! Each answer goes out as it came, so that it can be kept, and can be read into what the engine takes. What is refused
 //! or does not come is said, and the rest goes on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ pub enum What {
     /// Objects of a kind.
     Objects {
         /// Kind, API group, and namespace (empty for all) of which it lists all there is; `None` where it is a choice.
-        whole: Option<(&'static str, &'static str, &'static str)>,
+        whole: Option<(&'static str, &'static str, String)>,
     },
     /// What a pod says of itself.
     Document,
@@ -109,7 +109,7 @@ impl Answer {
             What::Objects { whole } => {
                 let mut reading = self.document();
                 if let Some((kind, group, namespace)) = whole {
-                    let (kind, group, namespace) = ((*kind).into(), (*group).into(), (*namespace).into());
+                    let (kind, group, namespace) = ((*kind).into(), (*group).into(), namespace.as_str().into());
                     reading.items.push(self.event(None, State::Listed { kind, group, namespace }));
                 }
                 reading
@@ -187,14 +187,16 @@ pub async fn objects(cluster: &Cluster, limits: &LiveLimits, to: &Sender<Gathere
         to.send(Gathered::Refused(refused)).await.map_err(|_| Deaf)?;
         return Ok(Vec::new());
     }
-    // Boxed, here and below: of futures that borrow, made by closures, nobody can tell that they may change threads.
-    let listing: Vec<_> =
-        kinds_by_title().into_iter().map(|(title, kinds)| asking.list(title, kinds).boxed()).collect();
-    let mut listing = stream::iter(listing).buffer_unordered(AT_ONCE);
-    let mut parts = Vec::new();
-    while let Some(listed) = listing.next().await {
-        parts.extend(listed?);
+    let (of_istiod, others): (Vec<_>, Vec<_>) =
+        kinds_by_title().into_iter().partition(|(_, kinds)| kinds.iter().any(|kind| kind.only_istiod));
+    let mut parts = asking.list_all(others, &[]).await?;
+    // Where istiods are is known by now.
+    let istiods = parts.iter().filter(|part| part.origin.role == Role::Istiod);
+    let mut namespaces: BTreeSet<String> = istiods.map(|part| part.origin.namespace.to_string()).collect();
+    if namespaces.is_empty() {
+        namespaces.insert(cluster.istio_namespace.clone());
     }
+    asking.list_all(of_istiod, &Vec::from_iter(namespaces)).await?;
     parts.sort_by(|one: &Part, other| one.origin.cmp(&other.origin));
     Ok(parts)
 }
@@ -301,26 +303,55 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Lists objects of one title; returns the parts of the mesh among them.
-    async fn list(&self, title: String, kinds: Vec<&'static Kind>) -> Result<Vec<Part>, Deaf> {
+    /// Lists objects of all these titles; returns the parts of the mesh among them.
+    async fn list_all(
+        &self,
+        titles: Vec<(String, Vec<&'static Kind>)>,
+        namespaces: &[String],
+    ) -> Result<Vec<Part>, Deaf> {
+        // Boxed, here and below: of futures that borrow, made by closures, nobody can tell that they may change threads.
+        let listing: Vec<_> =
+            titles.into_iter().map(|(title, kinds)| self.list(title, kinds, namespaces).boxed()).collect();
+        let mut listing = stream::iter(listing).buffer_unordered(AT_ONCE);
+        let mut parts = Vec::new();
+        while let Some(listed) = listing.next().await {
+            parts.extend(listed?);
+        }
+        Ok(parts)
+    }
+
+    /// Lists objects of one title, those of istiod's alone in these namespaces; returns the parts of the mesh among them.
+    async fn list(&self, title: String, kinds: Vec<&'static Kind>, namespaces: &[String]) -> Result<Vec<Part>, Deaf> {
         let (mut bytes, mut parts) = (br#"{"apiVersion":"v1","kind":"List","items":["#.to_vec(), Vec::new());
+        let begin = bytes.len();
         let mut is_whole = true;
+        let everywhere = [String::new()];
         for kind in &kinds {
-            if let Err(why) = self.list_kind(kind, &mut bytes, &mut parts).await {
-                is_whole = false;
-                self.refuse("may be missing", BTreeMap::from([(why, vec![title.clone()])])).await?;
+            for namespace in if kind.only_istiod { namespaces } else { &everywhere } {
+                if let Err(why) = self.list_kind(kind, namespace, &mut bytes, &mut parts).await {
+                    is_whole = false;
+                    self.refuse("may be missing", BTreeMap::from([(why, vec![title.clone()])])).await?;
+                }
             }
         }
+        let is_empty = bytes.len() == begin;
         bytes.extend_from_slice(b"]}");
+        let namespace = if let [namespace] = namespaces { Some(namespace.clone()) } else { None };
         let whole = match &kinds[..] {
-            [kind] => Some((kind.kind, kind.group, kind.namespace())),
+            // Each namespace has a ConfigMap of Kubernetes' own: one that has none is not there.
+            [kind] if kind.only_istiod && is_empty => None,
+            [kind] if kind.only_istiod => namespace.map(|namespace| (kind.kind, kind.group, namespace)),
+            [kind] => Some((kind.kind, kind.group, String::new())),
             // Chosen by several selectors, which together find all that anybody asks for in istiod's namespace.
-            [kind, ..] => Some((kind.kind, kind.group, super::objects::ISTIOD_NAMESPACE)),
+            [kind, ..] => namespace.map(|namespace| (kind.kind, kind.group, namespace)),
             [] => None,
         };
         let answer = Answer {
             origin: Arc::new(Origin::new(self.cluster, &format!("{}/{title}.json", self.cluster))),
-            command: kinds.first().map(|kind| kind.command()).unwrap_or_default(),
+            command: kinds
+                .first()
+                .map(|kind| kind.command(namespaces.first().map_or("", |name| name)))
+                .unwrap_or_default(),
             taken: now(),
             what: What::Objects { whole: whole.filter(|_| is_whole) },
             bytes,
@@ -329,40 +360,50 @@ impl<'a> Asking<'a> {
         Ok(parts)
     }
 
-    /// Lists a kind page by page; a list whose pages expire meanwhile is begun anew.
-    async fn list_kind(&self, kind: &Kind, bytes: &mut Vec<u8>, parts: &mut Vec<Part>) -> Result<(), String> {
+    /// Lists a kind page by page, in the best version that is served; a list whose pages expire meanwhile is begun anew.
+    async fn list_kind(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        bytes: &mut Vec<u8>,
+        parts: &mut Vec<Part>,
+    ) -> Result<(), String> {
         let (begin, known) = (bytes.len(), parts.len());
-        let api = kind.api(self.client);
-        let mut token = String::new();
-        let mut restarts = 0;
-        loop {
-            let params =
-                ListParams { continue_token: Some(token).filter(|token| !token.is_empty()), ..kind.params(PAGE) };
-            let page = match self.put(|| api.list(&params).boxed()).await {
-                Ok(page) => page,
-                // The kind is not installed: there are none.
-                Err((404, _)) => return Ok(()),
-                Err((410, _)) if restarts < TRIES_MAX => {
-                    restarts += 1;
-                    bytes.truncate(begin);
-                    parts.truncate(known);
-                    token = String::new();
-                    continue;
+        for version in kind.versions {
+            let api = kind.api(self.client, version, namespace);
+            let mut token = String::new();
+            let mut restarts = 0;
+            loop {
+                let params =
+                    ListParams { continue_token: Some(token).filter(|token| !token.is_empty()), ..kind.params(PAGE) };
+                let page = match self.put(|| api.list(&params).boxed()).await {
+                    Ok(page) => page,
+                    // This version is not served.
+                    Err((404, _)) => break,
+                    Err((410, _)) if restarts < TRIES_MAX => {
+                        restarts += 1;
+                        bytes.truncate(begin);
+                        parts.truncate(known);
+                        token = String::new();
+                        continue;
+                    }
+                    Err((_, why)) => return Err(why),
+                };
+                for object in page.items {
+                    self.take(kind, version, object, bytes, parts);
                 }
-                Err((_, why)) => return Err(why),
-            };
-            for object in page.items {
-                self.take(kind, object, bytes, parts);
-            }
-            token = page.metadata.continue_.unwrap_or_default();
-            if token.is_empty() {
-                return Ok(());
+                token = page.metadata.continue_.unwrap_or_default();
+                if token.is_empty() {
+                    return Ok(());
+                }
             }
         }
+        // The kind is not installed: there are none.
+        Ok(())
     }
 
-    fn take(&self, kind: &Kind, object: DynamicObject, bytes: &mut Vec<u8>, parts: &mut Vec<Part>) {
-        let Ok(object) = serde_json::to_vec(&plain_object(kind, object)) else { return };
+    fn take(&self, kind: &Kind, version: &str, object: DynamicObject, bytes: &mut Vec<u8>, parts: &mut Vec<Part>) {
+        let Ok(object) = serde_json::to_vec(&plain_object(kind, version, object)) else { return };
         if kind.kind == "Pod"
             && let Ok(pod) = serde_json::from_slice::<Pod>(&object)
         {

@@ -16,14 +16,17 @@ use meshwhy_parsers::frame::Scan;
 use meshwhy_parsers::origin::SharedOrigin;
 use meshwhy_parsers::time::{Time, rfc3339};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Rest};
+use super::troubles::Troubles;
 use super::{Since, plain};
 use crate::inputs::source::{Deaf, Feed, Lines, Said, Status};
 
 /// How long a log may pause before a record at its end is taken to be complete.
 const PATIENCE: Duration = Duration::from_millis(50);
+/// How long a stream has to last to be in order.
+const LASTING: Duration = Duration::from_secs(30);
 const SECOND: i64 = 1_000_000_000;
 
 /// How a container stands, as its pod says.
@@ -51,6 +54,10 @@ pub(super) struct Log {
     pub standing: watch::Receiver<Standing>,
     /// Who may connect at the moment.
     pub connecting: Arc<Semaphore>,
+    /// How long the API server wants to be left alone.
+    pub rest: Rest,
+    /// Which logs of the cluster are broken off.
+    pub troubles: Arc<Troubles>,
 }
 
 /// What a log said last, and its record in the making.
@@ -84,6 +91,7 @@ impl Log {
         let mut backoff = Backoff::default();
         let mut known = *self.standing.borrow_and_update();
         while !known.is_gone {
+            let begun = Instant::now();
             let ended = self.once(&mut reading, false).await?;
             reading.cut();
             let now = *self.standing.borrow_and_update();
@@ -94,28 +102,26 @@ impl Log {
                 continue;
             }
             known = now;
-            match ended {
-                // A container that ended: what comes next tells its pod.
-                Ended::Over => {
-                    backoff.reset();
-                    let _ = timeout(Duration::from_secs(1), self.standing.changed()).await;
-                }
-                Ended::Broken(why) => {
-                    if !backoff.is_failing() {
-                        let what = format!("the log of {} broke off: {why}; it is asked for again", self.title());
-                        self.feed.trouble(&self.origin.cluster, what).await?;
-                    }
-                    let pause = backoff.next();
-                    tokio::select! {
-                        () = sleep(pause) => {}
-                        _ = self.standing.changed() => {}
-                    }
-                }
-            }
-            if reading.seen.is_fresh() {
+            // A stream that lasted was in order, also where it had nothing to say.
+            if reading.seen.is_fresh() || LASTING < begun.elapsed() {
                 backoff.reset();
             }
+            let pause = match ended {
+                // A container that ended: its pod tells when another begins.
+                Ended::Over => backoff.next(),
+                Ended::Broken(why) => {
+                    let title = self.title();
+                    let sentence = || format!("the log of {title} broke off: {why}; it is asked for again");
+                    self.troubles.begin(&title, &why, sentence).await?;
+                    backoff.next_after(&self.rest)
+                }
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = self.standing.changed() => {}
+            }
         }
+        self.troubles.forget(&self.title());
         reading.finish();
         self.hand_over(&mut reading).await?;
         self.feed.arrive(Arrival::End(Arc::clone(&self.origin))).await
@@ -148,6 +154,7 @@ impl Log {
             Err(error) => return Ok(Ended::Broken(plain(&error))),
         };
         drop(permit);
+        self.troubles.end(&self.title()).await?;
         reading.seen.reconnected();
         self.take(reading, Box::pin(stream)).await
     }
@@ -158,7 +165,7 @@ impl Log {
             let bytes = match timeout(PATIENCE, stream.fill_buf()).await {
                 Err(_) if is_flushed => match stream.fill_buf().await {
                     Ok(bytes) => bytes,
-                    Err(error) => return Ok(Ended::Broken(error.to_string())),
+                    Err(error) => return Ok(Ended::Broken(plain(&error))),
                 },
                 Err(_) => {
                     reading.lines.pause();
@@ -167,7 +174,7 @@ impl Log {
                     continue;
                 }
                 Ok(Ok(bytes)) => bytes,
-                Ok(Err(error)) => return Ok(Ended::Broken(error.to_string())),
+                Ok(Err(error)) => return Ok(Ended::Broken(plain(&error))),
             };
             if bytes.is_empty() {
                 reading.lines.pause();

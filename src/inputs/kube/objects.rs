@@ -11,82 +11,91 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, TypeMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
-use meshwhy_parsers::origin::{Origin, SharedOrigin};
+use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::state::object::Object;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Rest};
 use super::followers::Followers;
-use super::plain;
+use super::troubles::Troubles;
+use super::{Cluster, plain};
 use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
 
-/// Objects of one page of a list.
-pub(super) const PAGE: u32 = 500;
-/// How long a kind that is refused or not installed waits to be asked for again.
-const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+/// Objects of one page of a list: while it is read, it takes several times its size.
+pub(super) const PAGE: u32 = 200;
 
 /// A kind of objects that is watched.
 pub(super) struct Kind {
     pub group: &'static str,
-    version: &'static str,
+    /// The versions that are read, the best first: older clusters do not serve it.
+    pub versions: &'static [&'static str],
     pub kind: &'static str,
     plural: &'static str,
     /// Only in istiod's namespace: of other namespaces' there may be very many, and none is asked for.
-    only_istiod: bool,
+    pub only_istiod: bool,
     /// Only those with this label.
     labels: &'static str,
     /// Only the one of this name.
     name: &'static str,
 }
 
-const fn kind(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Kind {
-    Kind { group, version, kind, plural, only_istiod: false, labels: "", name: "" }
+const fn kind(
+    group: &'static str,
+    versions: &'static [&'static str],
+    kind: &'static str,
+    plural: &'static str,
+) -> Kind {
+    Kind { group, versions, kind, plural, only_istiod: false, labels: "", name: "" }
 }
+
+/// Kubernetes' own kinds.
+const V1: &[&str] = &["v1"];
+/// `kubernetes-sigs/gateway-api: apis`, `istio/api: security`.
+const FROM_V1BETA1: &[&str] = &["v1", "v1beta1"];
+/// `istio/api: networking`.
+const FROM_V1ALPHA3: &[&str] = &["v1", "v1beta1", "v1alpha3"];
 
 /// What is watched: what checks, causes and the names of addresses ask for.
 const KINDS: &[Kind] = &[
-    kind("", "v1", "Pod", "pods"),
-    kind("", "v1", "Namespace", "namespaces"),
-    kind("", "v1", "Node", "nodes"),
-    kind("", "v1", "Service", "services"),
-    kind("", "v1", "Event", "events"),
-    kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
-    kind("apps", "v1", "Deployment", "deployments"),
-    kind("apps", "v1", "DaemonSet", "daemonsets"),
-    Kind { only_istiod: true, ..kind("", "v1", "ConfigMap", "configmaps") },
-    Kind { labels: "istio/multiCluster=true", ..kind("", "v1", "Secret", "secrets") },
-    Kind { only_istiod: true, name: "cacerts", ..kind("", "v1", "Secret", "secrets") },
-    kind("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
-    kind("admissionregistration.k8s.io", "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
-    kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways"),
-    kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses"),
-    kind("networking.istio.io", "v1", "Gateway", "gateways"),
-    kind("networking.istio.io", "v1", "DestinationRule", "destinationrules"),
-    kind("networking.istio.io", "v1", "ServiceEntry", "serviceentries"),
-    kind("networking.istio.io", "v1", "WorkloadEntry", "workloadentries"),
-    kind("networking.istio.io", "v1", "Sidecar", "sidecars"),
-    kind("security.istio.io", "v1", "PeerAuthentication", "peerauthentications"),
-    kind("security.istio.io", "v1", "AuthorizationPolicy", "authorizationpolicies"),
-    kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    kind("", V1, "Pod", "pods"),
+    kind("", V1, "Namespace", "namespaces"),
+    kind("", V1, "Node", "nodes"),
+    kind("", V1, "Service", "services"),
+    kind("", V1, "Event", "events"),
+    kind("discovery.k8s.io", V1, "EndpointSlice", "endpointslices"),
+    kind("apps", V1, "Deployment", "deployments"),
+    kind("apps", V1, "DaemonSet", "daemonsets"),
+    Kind { only_istiod: true, ..kind("", V1, "ConfigMap", "configmaps") },
+    Kind { labels: "istio/multiCluster=true", ..kind("", V1, "Secret", "secrets") },
+    Kind { only_istiod: true, name: "cacerts", ..kind("", V1, "Secret", "secrets") },
+    kind("admissionregistration.k8s.io", V1, "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"),
+    kind("admissionregistration.k8s.io", V1, "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"),
+    kind("gateway.networking.k8s.io", FROM_V1BETA1, "Gateway", "gateways"),
+    kind("gateway.networking.k8s.io", FROM_V1BETA1, "GatewayClass", "gatewayclasses"),
+    kind("networking.istio.io", FROM_V1ALPHA3, "Gateway", "gateways"),
+    kind("networking.istio.io", FROM_V1ALPHA3, "DestinationRule", "destinationrules"),
+    kind("networking.istio.io", FROM_V1ALPHA3, "ServiceEntry", "serviceentries"),
+    kind("networking.istio.io", FROM_V1ALPHA3, "WorkloadEntry", "workloadentries"),
+    kind("networking.istio.io", FROM_V1ALPHA3, "Sidecar", "sidecars"),
+    kind("security.istio.io", FROM_V1BETA1, "PeerAuthentication", "peerauthentications"),
+    kind("security.istio.io", FROM_V1BETA1, "AuthorizationPolicy", "authorizationpolicies"),
+    kind("networking.k8s.io", V1, "NetworkPolicy", "networkpolicies"),
 ];
 
-/// The namespace istiod lives in where nothing tells another.
-pub(super) const ISTIOD_NAMESPACE: &str = "istio-system";
-
 impl Kind {
-    fn resource(&self) -> ApiResource {
-        let gvk = GroupVersionKind::gvk(self.group, self.version, self.kind);
+    fn resource(&self, version: &str) -> ApiResource {
+        let gvk = GroupVersionKind::gvk(self.group, version, self.kind);
         ApiResource::from_gvk_with_plural(&gvk, self.plural)
     }
 
-    /// Where it is listed.
-    pub fn api(&self, client: &Client) -> Api<DynamicObject> {
-        let resource = self.resource();
+    /// Where it is listed in this version; in this namespace where it is listed in istiod's alone.
+    pub fn api(&self, client: &Client, version: &str, istio_namespace: &str) -> Api<DynamicObject> {
+        let resource = self.resource(version);
         match self.only_istiod {
-            true => Api::namespaced_with(client.clone(), ISTIOD_NAMESPACE, &resource),
+            true => Api::namespaced_with(client.clone(), istio_namespace, &resource),
             false => Api::all_with(client.clone(), &resource),
         }
     }
@@ -97,8 +106,8 @@ impl Kind {
     }
 
     /// The namespace in which it is listed; empty for all.
-    pub fn namespace(&self) -> &'static str {
-        if self.only_istiod { ISTIOD_NAMESPACE } else { "" }
+    pub fn namespace<'n>(&self, istio_namespace: &'n str) -> &'n str {
+        if self.only_istiod { istio_namespace } else { "" }
     }
 
     /// How it is listed once.
@@ -114,8 +123,8 @@ impl Kind {
     }
 
     /// The command that lists the same.
-    pub fn command(&self) -> String {
-        let place = match self.namespace() {
+    pub fn command(&self, istio_namespace: &str) -> String {
+        let place = match self.namespace(istio_namespace) {
             "" => "-A".to_string(),
             namespace => format!("-n {namespace}"),
         };
@@ -154,8 +163,8 @@ pub(super) fn kinds_by_title() -> BTreeMap<String, Vec<&'static Kind>> {
 
 /// An object of a list with its kind, which items of lists do not say, and without who wrote which field, which is of no
 /// interest and long.
-pub(super) fn plain_object(kind: &Kind, mut object: DynamicObject) -> DynamicObject {
-    let resource = kind.resource();
+pub(super) fn plain_object(kind: &Kind, version: &str, mut object: DynamicObject) -> DynamicObject {
+    let resource = kind.resource(version);
     object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
     object.metadata.managed_fields = None;
     object
@@ -164,58 +173,112 @@ pub(super) fn plain_object(kind: &Kind, mut object: DynamicObject) -> DynamicObj
 /// One watch, and what it has said so far.
 struct Watch {
     cluster: String,
+    client: Client,
     kind: &'static Kind,
+    /// The version in which it is read.
+    version: &'static str,
+    /// The namespace of istiod.
+    namespace: String,
     origin: SharedOrigin,
     feed: Feed,
+    rest: Rest,
+    troubles: Arc<Troubles>,
     /// Namespace and name of all that is there.
     there: BTreeSet<(String, String)>,
     /// Of those, what a new list has not repeated yet.
     missing: BTreeSet<(String, String)>,
     /// Which logs are followed: told by pods.
     followers: Option<Followers>,
+    /// The watches that were not answered yet; `None` once this one was.
+    untried: Option<Arc<AtomicUsize>>,
 }
 
-/// Watches all kinds until nobody listens.
-pub(super) async fn watch(cluster: &str, client: &Client, feed: &Feed, followers: Followers) {
+/// Watches all kinds until nobody listens: those of istiod's namespace in the one that is named, and in each in which an
+/// istiod is found.
+pub(super) async fn watch(cluster: &Cluster, feed: &Feed, followers: Followers) {
+    let mut standing = followers.standing();
     let untried = Arc::new(AtomicUsize::new(KINDS.len()));
+    let troubles = Arc::new(Troubles::new(&cluster.name, feed, "watched again"));
+    let watch = |kind: &'static Kind, namespace: &str, untried: Option<Arc<AtomicUsize>>| Watch {
+        cluster: cluster.name.clone(),
+        client: cluster.client.clone(),
+        kind,
+        version: "",
+        namespace: namespace.to_string(),
+        origin: Arc::new(Origin::new(&cluster.name, &format!("{}/{}", cluster.name, kind.title()))),
+        feed: feed.clone(),
+        rest: cluster.rest.clone(),
+        troubles: Arc::clone(&troubles),
+        there: BTreeSet::new(),
+        missing: BTreeSet::new(),
+        followers: None,
+        untried,
+    };
     let mut followers = Some(followers);
     let mut tasks = JoinSet::new();
     for kind in KINDS {
-        let watch = Watch {
-            cluster: cluster.to_string(),
-            kind,
-            origin: Arc::new(Origin::new(cluster, &format!("{cluster}/{}", kind.title()))),
-            feed: feed.clone(),
-            there: BTreeSet::new(),
-            missing: BTreeSet::new(),
-            followers: followers.take_if(|_| kind.kind == "Pod"),
-        };
-        tasks.spawn(watch.run(client.clone(), Arc::clone(&untried)));
+        let mut watch = watch(kind, &cluster.istio_namespace, Some(Arc::clone(&untried)));
+        watch.followers = followers.take_if(|_| kind.kind == "Pod");
+        tasks.spawn(watch.run());
     }
-    while tasks.join_next().await.is_some() {}
+    let mut namespaces = BTreeSet::from([cluster.istio_namespace.clone()]);
+    loop {
+        tokio::select! {
+            Ok(()) = standing.changed() => {
+                let istiods = standing.borrow_and_update();
+                let istiods = istiods.iter().filter(|origin| origin.role == Role::Istiod);
+                for namespace in istiods.map(|origin| origin.namespace.to_string()) {
+                    if namespaces.insert(namespace.clone()) {
+                        let kinds = KINDS.iter().filter(|kind| kind.only_istiod);
+                        kinds.for_each(|kind| drop(tasks.spawn(watch(kind, &namespace, None).run())));
+                    }
+                }
+            }
+            over = tasks.join_next() => if over.is_none() { return },
+        }
+    }
 }
 
 impl Watch {
-    async fn run(mut self, client: Client, untried: Arc<AtomicUsize>) -> Result<(), Deaf> {
-        let mut stream = pin!(watcher::watcher(self.kind.api(&client), self.kind.config()));
+    /// Watches it in the best version that is served, until nobody listens.
+    async fn run(mut self) -> Result<(), Deaf> {
+        loop {
+            for version in self.kind.versions {
+                self.version = version;
+                self.until_not_served().await?;
+            }
+            // It is served in none of them: there are none.
+            for key in std::mem::take(&mut self.there) {
+                self.gone(&key).await?;
+            }
+            self.listed().await?;
+            self.tried().await?;
+            self.troubles.end(&self.kind.title()).await?;
+            sleep(self.feed.limits.refused_pause).await;
+        }
+    }
+
+    async fn until_not_served(&mut self) -> Result<(), Deaf> {
+        let api = self.kind.api(&self.client, self.version, &self.namespace);
+        let mut stream = pin!(watcher::watcher(api, self.kind.config()));
         let mut backoff = Backoff::default();
-        let mut is_tried = false;
         while let Some(event) = stream.next().await {
             // A list under way says nothing yet.
             let is_answer = !matches!(event, Ok(Event::Init | Event::InitApply(_)));
             let pause = match event {
+                Err(error) if code(&error) == 404 => return Ok(()),
+                Err(error) => self.fail(&error, &mut backoff).await?,
                 Ok(event) => {
                     self.take(event).await?;
                     if is_answer && backoff.is_failing() {
                         backoff.reset();
-                        self.feed.trouble(&self.cluster, format!("{} are watched again", self.kind.title())).await?;
+                        self.troubles.end(&self.kind.title()).await?;
                     }
                     Duration::ZERO
                 }
-                Err(error) => self.fail(&error, &mut backoff).await?,
             };
-            if is_answer && !std::mem::replace(&mut is_tried, true) {
-                self.tried(&untried).await?;
+            if is_answer {
+                self.tried().await?;
             }
             if !pause.is_zero() {
                 sleep(pause).await;
@@ -225,8 +288,8 @@ impl Watch {
     }
 
     /// The last kind to be listed, or refused, makes the cluster ready.
-    async fn tried(&self, untried: &AtomicUsize) -> Result<(), Deaf> {
-        if untried.fetch_sub(1, Ordering::AcqRel) == 1 {
+    async fn tried(&mut self) -> Result<(), Deaf> {
+        if self.untried.take().is_some_and(|untried| untried.fetch_sub(1, Ordering::AcqRel) == 1) {
             let status = Status::Ready { cluster: self.cluster.clone() };
             return self.feed.say(Said::Status(status)).await;
         }
@@ -257,10 +320,11 @@ impl Watch {
 
     /// All there is of the kind has been said.
     async fn listed(&self) -> Result<(), Deaf> {
-        if !self.kind.is_whole() {
+        // Each namespace has a ConfigMap of Kubernetes' own: one that has none is not there, and nothing is missing in it.
+        if !self.kind.is_whole() || (self.kind.only_istiod && self.there.is_empty()) {
             return Ok(());
         }
-        let namespace = self.kind.namespace();
+        let namespace = self.kind.namespace(&self.namespace);
         let (kind, group) = (self.kind.kind.into(), self.kind.group.into());
         self.feed.state(&self.origin, now(), State::Listed { kind, group, namespace: namespace.into() }).await
     }
@@ -269,7 +333,7 @@ impl Watch {
         let key = key(&object);
         self.missing.remove(&key);
         self.there.insert(key);
-        let object = plain_object(self.kind, object);
+        let object = plain_object(self.kind, self.version, object);
         let Ok(bytes) = serde_json::to_vec(&object) else { return Ok(()) };
         if let Some(followers) = &mut self.followers
             && let Ok(pod) = serde_json::from_slice::<Pod>(&bytes)
@@ -304,35 +368,45 @@ impl Watch {
 
     /// Says what does not work, once until it works again; returns how long to wait.
     async fn fail(&self, error: &watcher::Error, backoff: &mut Backoff) -> Result<Duration, Deaf> {
-        let code = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status))
-            | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-            | watcher::Error::WatchFailed(kube::Error::Api(status))
-            | watcher::Error::WatchError(status) => status.code,
-            _ => 0,
-        };
-        match code {
-            // Too old a version: it is listed anew at once, and nothing is lost.
-            410 => return Ok(Duration::ZERO),
-            // The kind is not installed: there are none.
-            404 => {
-                self.listed().await?;
-                return Ok(REFUSED_PAUSE);
+        let code = code(error);
+        // Too old a version: it is listed anew at once, and nothing is lost.
+        if code == 410 {
+            return Ok(Duration::ZERO);
+        }
+        let pause = backoff.next_after(&self.rest);
+        let title = self.kind.title();
+        let (why, what) = match code {
+            401 => {
+                let why = "the API server does not accept the credentials (401)";
+                (why.to_string(), format!("{title} cannot be watched: {why}"))
             }
-            _ => {}
-        }
-        let is_first = !backoff.is_failing();
-        let pause = backoff.next();
-        if is_first {
-            let title = self.kind.title();
-            let what = match code {
-                401 => format!("{title} cannot be watched: the API server does not accept the credentials (401)"),
-                403 => format!("{title} may not be watched (403): what they would show is not found"),
-                _ => format!("{title} cannot be watched: {}; it is tried again", plain(error)),
-            };
-            self.feed.trouble(&self.cluster, what).await?;
-        }
-        Ok(if code == 403 { REFUSED_PAUSE } else { pause })
+            // Each for itself: others may be permitted.
+            403 => {
+                let what = format!("{title} may not be watched (403): what they would show is not found");
+                (what.clone(), what)
+            }
+            429 => {
+                let why = "the API server has too much to do (429)";
+                (why.to_string(), format!("{title} cannot be watched: {why}; it is tried again"))
+            }
+            _ => {
+                let why = plain(error);
+                (why.clone(), format!("{title} cannot be watched: {why}; it is tried again"))
+            }
+        };
+        self.troubles.begin(&title, &why, || what).await?;
+        Ok(if code == 403 { self.feed.limits.refused_pause } else { pause })
+    }
+}
+
+/// The code of an API server's refusal, or 0.
+fn code(error: &watcher::Error) -> u16 {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status.code,
+        _ => 0,
     }
 }
 

@@ -174,6 +174,13 @@ impl Store {
         self.objects.retain(|key, _| key.group != group);
     }
 
+    /// Serves an API group in these versions alone.
+    pub fn serve_versions(&mut self, group: &str, versions: &[&str]) {
+        for resource in self.resources.iter_mut().filter(|resource| resource.group == group) {
+            resource.versions = versions.iter().map(|version| version.to_string()).collect();
+        }
+    }
+
     /// Creates or replaces an object; a kind that is unknown so far is installed. Gives its resource version.
     pub fn apply(&mut self, mut object: Value) -> u64 {
         let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_string();
