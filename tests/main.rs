@@ -9,6 +9,7 @@ mod gentle;
 mod golden;
 mod inputs;
 mod invariants;
+mod kubectl;
 mod live;
 mod live_causes;
 mod repaired;

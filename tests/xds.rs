@@ -1,6 +1,7 @@
 //! istiod asked by xDS: what is pushed becomes documents, is acknowledged as a proxy does it, and survives what ends
 //! streams; and what the program makes of it.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use tonic::Code;
 use crate::common::tls::Authority;
 use crate::common::wire::Close;
 use crate::common::xds_server::{self, ADDRESS, CLUSTER, ENDPOINTS, XdsServer};
+use crate::common::{Random, seed};
 
 /// Longer than anything takes on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
@@ -307,6 +309,62 @@ async fn debug_endpoints_are_asked_by_xds_and_no_answer_is_taken_for_a_question(
     let asked =
         istiod.asked().into_iter().filter(|asked| asked.type_url == "istio.io/debug" && asked.names == ["clusterz"]);
     assert_eq!(asked.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_cuts_delays_and_partings_at_random_the_view_ends_as_what_istiod_would_push() {
+    let seed = seed();
+    for form in [Form::Delta, Form::StateOfTheWorld] {
+        let mut random = Random(seed);
+        let istiod = istiod(XdsServer::plaintext());
+        let mut heard = Heard::asking(&istiod, form, Credentials::default(), SLEEP);
+        assert_eq!(heard.pushed().await, ["10.10.0.11"]);
+        let mut expected = BTreeMap::from([(CART.to_string(), "10.10.0.11".to_string())]);
+        istiod.cut_at_random(random.next(), 3_000);
+        for fault in 0..8 {
+            for _ in 0..random.below(6) {
+                let name = format!("outbound|{}||web.shop.svc.cluster.local", 8_000 + random.below(9));
+                let address = format!("10.10.{fault}.{}", random.below(250));
+                istiod.change(|world| match expected.contains_key(&name) && address.ends_with(['1', '2', '3']) {
+                    true => {
+                        world.remove(CLUSTER, &name);
+                        world.remove(ENDPOINTS, &name);
+                        expected.remove(&name);
+                    }
+                    false => {
+                        world.set(CLUSTER, &name, &cluster(&name));
+                        world.set(ENDPOINTS, &name, &endpoints(&name, &[&address]));
+                        expected.insert(name, address);
+                    }
+                });
+            }
+            let so_far = istiod.opened().len();
+            istiod.delay(Duration::from_millis(random.below(30) as u64));
+            match random.below(4) {
+                0 => istiod.go_away(Duration::from_millis(random.below(20) as u64)),
+                1 => istiod.end_streams(Code::Unavailable, "the server is shutting down"),
+                2 => istiod.refuse(Code::Unavailable, "not now", 1),
+                _ => {}
+            }
+            istiod.cut([Close::Notified, Close::Unnotified, Close::Reset][random.below(3)]);
+            istiod.wait_for_streams(so_far + 1);
+        }
+        istiod.delay(Duration::ZERO);
+        istiod.cut_no_more();
+        // The last change is told after the last fault, however much was told before.
+        istiod.set(ENDPOINTS, CART, &endpoints(CART, &["10.10.9.9"]));
+        expected.insert(CART.to_string(), "10.10.9.9".to_string());
+        let mut expected: Vec<String> = expected.into_values().collect();
+        expected.sort();
+        loop {
+            let mut pushed = heard.pushed().await;
+            pushed.sort();
+            if pushed == expected {
+                break;
+            }
+            println!("{form:?}, seed {seed}: {} of {} so far", pushed.len(), expected.len());
+        }
+    }
 }
 
 /// A message of bytes as they are: debug endpoints answer JSON where a message belongs, and broken ones break.

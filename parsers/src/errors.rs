@@ -640,6 +640,12 @@ fn wrong_name(text: &str) -> Option<What> {
     if let Some((_, behind)) = text.split_once("not valid for any names, but wanted to match ") {
         return name(behind, "");
     }
+    // Access lines have underscores for spaces.
+    for words in ["certificate SANs are [", "certificate_SANs_are_["] {
+        if let Some((_, behind)) = text.split_once(words) {
+            return name("", behind.split(']').next().unwrap_or(""));
+        }
+    }
     let folded = fold(text);
     let unnamed =
         ["verify san list", "san matcher", "notvalidforname", "not valid for name", "not valid for any names"];
@@ -1193,6 +1199,10 @@ mod tests {
             (
                 "TLS_error:|268435581:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: verify SAN list",
                 name("", ""),
+            ),
+            (
+                "TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify_cert_failed:_SAN_matcher,_certificate_SANs_are_[spiffe://cluster.local/ns/sample/sa/web]:TLS_error_end",
+                name("", "spiffe://cluster.local/ns/sample/sa/web"),
             ),
             (
                 "TLS_error:|268435581:SSL_routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:X509_verify_cert:_certificate_verification_error_at_depth_0:_certificate_has_expired",

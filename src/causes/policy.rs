@@ -453,11 +453,19 @@ pub(super) fn certificate_expired(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdi
 pub(super) fn wrong_identity(_: &View<'_>, seen: &Seen<'_>) -> Option<Verdict> {
     (seen.tls()? == TlsTrouble::WrongName).then_some(())?;
     let What::WrongName { want, have } = &seen.request.transport.as_ref()?.what else { return None };
-    let or_unsaid = |text: &str| if text.is_empty() { "another one".to_string() } else { text.to_string() };
+    let verdict =
+        seen.fill(Verdict::likely(&seen.upstream_subject()), "the certificate carries another identity than expected");
+    // Envoy does not say what it expects; only newer ones say what they found.
+    let verdict = match (want.is_empty(), have.is_empty()) {
+        (true, true) => verdict.says("{addr} presents another identity than the one that is expected there"),
+        (true, false) => verdict.says("{addr} presents the identity {have}, and another one is expected there"),
+        (false, _) => verdict,
+    };
+    let or_unsaid = |text: &str, unsaid: &str| if text.is_empty() { unsaid.to_string() } else { text.to_string() };
     Some(
-        seen.fill(Verdict::likely(&seen.upstream_subject()), "the certificate carries another identity than expected")
-            .slot("want", or_unsaid(want))
-            .slot("have", or_unsaid(have)),
+        verdict
+            .slot("want", or_unsaid(want, "the one that the caller expects"))
+            .slot("have", or_unsaid(have, "another one")),
     )
 }
 

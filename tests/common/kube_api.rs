@@ -17,6 +17,7 @@ mod answer;
 mod ask;
 mod forward;
 mod logs;
+mod review;
 mod store;
 mod watch;
 mod wire;

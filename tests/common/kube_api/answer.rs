@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use super::Close;
 use super::ask::Asked;
 use super::logs::{LogOptions, Reader};
+use super::review;
 use super::store::{Resource, Shape, Store};
 use super::wire::Wire;
 use super::{Failure, Shared, State, USER, forward, watch};
@@ -372,9 +373,14 @@ pub fn containers(pod: &Value) -> Vec<String> {
     containers.filter_map(|container| container["name"].as_str().map(String::from)).collect()
 }
 
-/// `SelfSubjectAccessReview`: whether the asker may do a thing. In JSON; `kubectl auth can-i` sends protobuf (400).
+/// `SelfSubjectAccessReview`: whether the asker may do a thing. Asked in JSON or, as kubectl does, in protobuf; answered
+/// in JSON, which both take.
 fn review(state: &State, body: &[u8]) -> Result<Response<Body>, Refusal> {
-    let mut review: Value = serde_json::from_slice(body).map_err(|error| Refusal::new(400, &error.to_string()))?;
+    let bad = |error: String| Refusal::new(400, &error);
+    let mut review: Value = match review::of_protobuf(body) {
+        Some(review) => review.map_err(|error| bad(error.to_string()))?,
+        None => serde_json::from_slice(body).map_err(|error| bad(error.to_string()))?,
+    };
     let attributes = &review["spec"]["resourceAttributes"];
     let text = |name: &str| attributes[name].as_str().unwrap_or("").to_string();
     let some = |name: &str| Some(text(name)).filter(|text| !text.is_empty());
