@@ -77,6 +77,19 @@ pub static SIGNATURES: &[Signature] = &[
         read: rules_failed,
     },
     Signature {
+        name: "cni-agent-not-installed",
+        printed_by: "istio/istio: cni/pkg/cmd/root.go, cni/pkg/install/binaries.go",
+        versions: "all",
+        meaning: "The node agent could not put its files or its sockets on the node, and stops.",
+        points_to: &["cni-failure"],
+        examples: &[
+            "2025-01-23T14:15:53.782388Z\terror\tcni-agent\tFailed to start up UDS Log Server: failed to create UDS listener: failed to listen on unix socket \"/var/run/istio-cni/log.sock\": listen unix /var/run/istio-cni/log.sock: bind: permission denied",
+            "2024-12-05T10:08:28.301281Z\terror\tcni-agent\tInstaller exits with open /host/opt/cni/bin/istio-cni.tmp.2326387490: permission denied",
+            "2024-12-05T10:08:28.301281Z\terror\tinstall\tFailed file copy of /opt/cni/bin/istio-cni to /host/opt/cni/bin: read-only file system",
+        ],
+        read: agent_not_installed,
+    },
+    Signature {
         name: "cni-repair",
         printed_by: "istio/istio: cni/pkg/repair/repaircontroller.go",
         versions: "all",
@@ -196,6 +209,18 @@ fn pod_not_captured<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
     .parse(message)?;
     let reason = if begin.ends_with("returned: ") || begin.ends_with("event: ") { rest } else { message };
     Ok(("", setup_failed(said, None, reason)))
+}
+
+fn agent_not_installed<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let message = &*said.message;
+    let begins = ["Failed to start up UDS Log Server: ", "Installer exits with ", "Failed file copy of "];
+    let reason = begins.iter().find_map(|begin| message.strip_prefix(begin));
+    match reason {
+        // The agent is stopped as planned.
+        Some(reason) if reason.starts_with("context canceled") => Ok(("", Fact::Known)),
+        Some(reason) => Ok(("", setup_failed(said, None, reason.lines().next().unwrap_or(reason)))),
+        None => refuse(message),
+    }
 }
 
 fn ztunnel_link_lost<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {

@@ -28,8 +28,8 @@ pub static CAUSE: Cause = Cause {
         ("ztunnel-not-ready", Within::File),
         ("iptables-failure", Within::File),
     ],
-    hits: &["cni-socket-gone", "cni-plugin-cannot-reach-agent"],
-    near_misses: &["cni-socket-late-at-start", "ambient-pod-not-captured"],
+    hits: &["cni-socket-gone", "cni-plugin-cannot-reach-agent", "node-agent-may-not-bind-its-socket"],
+    near_misses: &["cni-socket-late-at-start", "ambient-pod-not-captured", "node-agent-stops-as-planned"],
     rules: &[
         Rule::Mesh(tables::cni_pods),
         Rule::on(Kind::Cni, cni),
@@ -60,6 +60,12 @@ pub fn cni(_: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             "ztunnel of {cluster} could not start the proxy of a pod: {reason}",
             reason,
             "the pod's proxy did not start",
+        ),
+        Cni::SetupFailed { fault, .. } if event.signature == Some("cni-agent-not-installed") => (
+            format!("node agent of {cluster}"),
+            "the istio-cni agent of {cluster} cannot install itself on a node: {reason}",
+            &fault.text,
+            "the agent stops before it has served a pod",
         ),
         Cni::SetupFailed { pod, fault } => (
             pod.as_ref().map_or_else(|| format!("node agent of {cluster}"), ToString::to_string),

@@ -31,11 +31,13 @@ pub static CAUSE: Cause = Cause {
         ("hbone-blocked", Within::Token),
         ("upstream-not-listening", Within::Token),
         ("upstream-connect-timeout", Within::Token),
+        ("tls-to-plaintext-port", Within::Token),
     ],
     hits: &[
         "gateway-serves-sidecars-only",
         "state-joined-15008-refused-sidecar-gateway",
         "state-joined-refused-ambient-gateway",
+        "sidecar-sent-to-ambient-gateway",
     ],
     near_misses: &["gateway-refuses-15008", "state-joined-15008-refused-no-pod", "state-joined-refused-gateway-down"],
     rules: &[Rule::after(Kind::Connection, 5, connection), Rule::after(Kind::Request, 5, request)],
@@ -84,8 +86,28 @@ pub fn request(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
     }
 }
 
+/// The class of gateways between the networks of an ambient mesh.
+const EAST_WEST_CLASS: &str = "istio-east-west";
+
 /// A sidecar was sent to the HBONE port of an east-west gateway, which has no port for sidecars.
 fn ambient_gateway(view: &View<'_>, event: &Arc<Event>, addr: &Addr) -> Option<Verdict> {
+    let of_ambient = view.states().find_map(|(event, state)| match state {
+        State::Gateway { class, address, .. } if &**class == EAST_WEST_CLASS && **address == *addr.host => Some(event),
+        _ => None,
+    });
+    if let Some(document) = of_ambient.filter(|_| matches!(&event.fact, Fact::Request(request) if !request.tunnelled)) {
+        return Some(
+            Verdict::certain(&format!("gateway at {}", addr.host))
+                .says("a sidecar is sent to {addr} on port {has}: that gateway serves ambient only")
+                .because(event, "a sidecar dials the gateway's HBONE port")
+                .because(document, "a Gateway of this class speaks HBONE and nothing else")
+                .slot("addr", &addr.host)
+                .slot("port", 15443)
+                .slot("has", 15008)
+                .token(&addr.host)
+                .token(addr),
+        );
+    }
     let gateways = saved::gateways(view);
     let gateway = gateways
         .iter()

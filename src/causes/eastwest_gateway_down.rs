@@ -43,6 +43,7 @@ pub static CAUSE: Cause = Cause {
         "old-replica-sets-listed",
         "state-services-not-exposed",
         "state-joined-15008-refused-sidecar-gateway",
+        "gateway-waits-since-its-token-is-refused",
     ],
     rules: &[
         Rule::Mesh(|view| tables::failed_check(view, "gateway)")),

@@ -24,7 +24,7 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl logs {who} -c istio-init",
     explains: &[("cni-failure", Within::File), ("ambient-capture-missing", Within::File)],
     hits: &["init-container-lacks-kernel-module"],
-    near_misses: &["clean-up-of-old-rules"],
+    near_misses: &["clean-up-of-old-rules", "node-agent-may-not-bind-its-socket"],
     rules: &[Rule::on(Kind::Cni, judge), Rule::Mesh(judge_events), Rule::Mesh(tables::init_fails)],
 };
 

@@ -31,6 +31,7 @@ pub static CAUSE: Cause = Cause {
         ("webhook-unreachable", Within::Cluster),
         ("ca-provider-unavailable", Within::Mesh),
         ("sds-secret-missing", Within::Mesh),
+        ("eastwest-gateway-down", Within::Cluster),
         ("ztunnel-not-ready", Within::Mesh),
         ("dns-failure", Within::Token),
     ],

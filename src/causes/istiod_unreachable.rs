@@ -26,6 +26,9 @@ pub static CAUSE: Cause = Cause {
     verify: "kubectl exec <pod> -c istio-proxy -- curl -sv --max-time 5 telnet://{address}",
     explains: &[
         ("sds-secret-missing", Within::File),
+        ("eastwest-gateway-down", Within::File),
+        // A gateway that gets no configuration never becomes ready.
+        ("eastwest-gateway-down", Within::Token),
         ("ca-provider-unavailable", Within::File),
         ("ztunnel-not-ready", Within::Cluster),
         ("probe-blocked", Within::File),
@@ -77,6 +80,7 @@ fn judge_link(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
         .slot("address", &address)
         .slot("reason", meaning(&fault.what))
         .token(&address)
+        .token(&event.origin.pod)
         .settle_by("kubectl -n istio-system get pods,endpoints -l app=istiod");
     Some(verdict)
 }

@@ -26,10 +26,13 @@ pub static CAUSE: Cause = Cause {
     explains: &[
         ("ca-provider-unavailable", Within::File),
         ("sds-secret-missing", Within::File),
+        ("eastwest-gateway-down", Within::File),
+        // A gateway that gets no configuration never becomes ready.
+        ("eastwest-gateway-down", Within::Token),
         ("istiod-unreachable", Within::File),
         ("ztunnel-not-ready", Within::File),
     ],
-    hits: &["token-of-a-machine-expired"],
+    hits: &["token-of-a-machine-expired", "gateway-waits-since-its-token-is-refused"],
     near_misses: &["token-volume-cannot-be-mounted", "reader-may-not-review-tokens"],
     rules: &[
         Rule::after(Kind::Stream, 5, judge_client),
@@ -68,7 +71,7 @@ fn judge_client(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
             (verdict, "authentication failed, the reason stands in istiod's log")
         }
     };
-    Some(verdict.slot("who", who).slot("reason", reason))
+    Some(verdict.slot("who", who).slot("reason", reason).token(&event.origin.pod))
 }
 
 /// istiod's side: it names the reason.

@@ -134,7 +134,7 @@ pub static TLS_TO_PLAINTEXT_PORT: Cause = Cause {
     verify: "istioctl proxy-config cluster {proxy} --fqdn {service} -o json | grep -n -A3 transportSocket",
     explains: &[("app-error", Within::Token), ("upstream-closed-connection", Within::Token)],
     hits: &["https-to-http-port"],
-    near_misses: &["http-to-https-port", "strangers-at-the-gateway"],
+    near_misses: &["http-to-https-port", "strangers-at-the-gateway", "sidecar-sent-to-ambient-gateway"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, tls_to_plain)),
         Rule::on(Kind::Handshake, tls_handshake),

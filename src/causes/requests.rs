@@ -123,25 +123,32 @@ impl<'a> Seen<'a> {
         const TRIES_MAX: u64 = 4;
         let request = self.request;
         let names_nothing = match self.sign {
-            Sign::NoRoute => is_address(&request.authority),
+            // CONNECT looks for a proxy that is open to anybody.
+            Sign::NoRoute => is_address(&request.authority) || &*request.method == "CONNECT",
             Sign::NoFilterChain => request.sni.is_empty(),
             Sign::ClientProtocol => request.method.is_empty(),
             _ => false,
         };
-        let few = || view.repeats(self.event).is_none_or(|known| known.count <= TRIES_MAX);
+        let tries = || view.repeats(self.event).map_or(1, |known| known.count);
         // Of a sidecar, only what comes in dials its own address.
         let here = |request: &Request| request.downstream_local.as_ref().map(|addr| addr.host.clone());
-        let serves_by_name = || {
-            requests(view).any(|(event, other)| {
-                event.origin.file == self.event.origin.file
-                    && here(other) == here(request)
-                    && matches!(other.cluster, ClusterName::Outbound { .. })
-                    && !other.authority.is_empty()
-                    && !is_address(&other.authority)
-                    && other.sign() == Sign::Served
-            })
+        let served_by_name = || -> u64 {
+            let served = view.known(Kind::Request).filter(|known| match &known.first.fact {
+                Fact::Request(other) => {
+                    known.first.origin.file == self.event.origin.file
+                        && here(other) == here(request)
+                        && matches!(other.cluster, ClusterName::Outbound { .. })
+                        && !other.authority.is_empty()
+                        && !is_address(&other.authority)
+                        && other.sign() == Sign::Served
+                }
+                _ => false,
+            });
+            served.map(|known| known.count).sum()
         };
-        names_nothing && few() && serves_by_name()
+        // Who asks for the address may try some paths of it; nobody tries TLS without a name twice for nothing.
+        let as_often = if self.sign == Sign::NoRoute { 1 } else { tries() };
+        names_nothing && tries() <= TRIES_MAX && as_often <= served_by_name()
     }
 
     /// Whether the upstream's cluster is a service of the mesh, as opposed to a host outside.

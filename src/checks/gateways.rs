@@ -63,7 +63,8 @@ fn only_pods(view: &View<'_>, cluster: &Cluster) -> Option<Item> {
     let title = cluster.title();
     let verdict = Verdict::certain(&eastwest_gateway_down::subject(title));
     let verdict = eastwest_gateway_down::listed(verdict, title, &object.name, &why, (&object.name, SIDECARS));
-    let verdict = verdict.because_object(object, &quote, "nobody stands behind the gateway's address");
+    let verdict =
+        verdict.because_object(object, &quote, "nobody stands behind the gateway's address").token(&object.name);
     let verdict = view.others(cluster).fold(verdict, |verdict, other| verdict.cluster(&other.name));
     Some(Item::fail(&cluster.name, object.title(), why, eastwest_gateway_down::CAUSE.slug, verdict))
 }

@@ -272,7 +272,11 @@ impl Verdict {
 
     /// Ties it to other findings by a name: an address, a remote cluster, a service, a proxy.
     pub fn token(mut self, name: impl ToString) -> Verdict {
-        self.tokens.push(name.to_string());
+        let name = name.to_string();
+        // What has no name is not the same thing as something else that has none.
+        if !name.is_empty() {
+            self.tokens.push(name);
+        }
         self
     }
 
