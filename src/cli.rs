@@ -10,6 +10,8 @@ use meshwhy_parsers::frame::Scan;
 
 use crate::config::{self, Asked, Colour, Credentials, FailOn, Form, ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::cause::Severity;
+use crate::inputs::admin::Program;
+use crate::inputs::direct::Address;
 use crate::inputs::kube::ISTIOD_NAMESPACE;
 use crate::inputs::source::LiveLimits;
 use crate::outputs::Output;
@@ -18,7 +20,7 @@ use crate::outputs::ndjson::{self, Ndjson};
 use crate::outputs::schema::SCHEMA;
 use crate::outputs::text::{Look, Text};
 use crate::signatures::Signatures;
-use crate::{causes, explain, trace};
+use crate::{causes, doctor, explain, trace};
 
 #[derive(Parser)]
 #[command(name = "meshwhy", version, about, long_about = ABOUT, after_long_help = EXIT_CODES)]
@@ -45,6 +47,7 @@ Exit codes:
 Examples:
   meshwhy replay bug-report.tar.gz
   meshwhy check --context east --context west
+  meshwhy doctor --context east
   meshwhy check state/
   meshwhy trace east/sleep.sample helloworld.sample:5000 state/
   meshwhy replay --cluster east=logs/east --cluster west=logs/west logs
@@ -58,6 +61,7 @@ enum Command {
     Replay(Replay),
     Check(Check),
     Trace(Trace),
+    Doctor(Doctor),
     Causes(Causes),
     Explain(Explain),
     /// Print the JSON Schema of the NDJSON records.
@@ -97,6 +101,9 @@ struct Tail {
 
     #[command(flatten)]
     clusters: Clusters,
+
+    #[command(flatten)]
+    direct: Direct,
 
     /// Also follow the sidecars of these pods: `app=reviews`, `shop/app=reviews`, `shop/`; may be repeated.
     #[arg(long, value_name = "[NAMESPACE/]LABELS")]
@@ -221,6 +228,35 @@ impl Clusters {
     }
 }
 
+/// Addresses that are asked without an API server.
+#[derive(Args)]
+struct Direct {
+    /// Ask an Envoy's admin port at this address, without an API server: `http://127.0.0.1:15000`, `unix:///PATH`; may be
+    /// repeated.
+    #[arg(long, value_name = "[CLUSTER[/NAMESPACE/POD]=]URL")]
+    envoy_admin: Vec<String>,
+
+    /// The same of a ztunnel's admin port.
+    #[arg(long, value_name = "[CLUSTER[/NAMESPACE/POD]=]URL")]
+    ztunnel_admin: Vec<String>,
+
+    /// The same of an istiod's port 15014.
+    #[arg(long, value_name = "[CLUSTER[/NAMESPACE/POD]=]URL")]
+    istiod_debug: Vec<String>,
+}
+
+impl Direct {
+    fn addresses(&self) -> anyhow::Result<Vec<Address>> {
+        let all = [
+            (Program::Envoy, &self.envoy_admin),
+            (Program::Ztunnel, &self.ztunnel_admin),
+            (Program::Istiod, &self.istiod_debug),
+        ];
+        let addresses = all.into_iter().flat_map(|(program, texts)| texts.iter().map(move |text| (program, text)));
+        addresses.map(|(program, text)| Address::parse(program, text)).collect()
+    }
+}
+
 /// What is saved, and clusters that are asked now.
 #[derive(Args)]
 struct Sources {
@@ -228,25 +264,35 @@ struct Sources {
     ///
     /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
     /// layout of istioctl bug-report, or what the file itself says. `--cluster` settles it.
-    #[arg(value_name = "PATH", required_unless_present_any = ["context", "kubeconfig"])]
+    #[arg(value_name = "PATH", required_unless_present_any = LIVE)]
     paths: Vec<PathBuf>,
 
     #[command(flatten)]
     clusters: Clusters,
+
+    #[command(flatten)]
+    direct: Direct,
 
     /// How long a cluster may take to list its objects, to have its pods asked, and to hand out logs: 30s, 2m.
     #[arg(long, value_name = "TIME", default_value = "60s")]
     timeout: String,
 }
 
+/// Flags that name something to ask.
+const LIVE: [&str; 5] = ["context", "kubeconfig", "envoy_admin", "ztunnel_admin", "istiod_debug"];
+
 impl Sources {
     /// The paths, and what is asked of clusters, with logs from so long ago on.
     fn resolve(self, lines: Duration) -> anyhow::Result<(Vec<PathBuf>, Option<Asked>)> {
         let gather_max = config::span("--timeout", &self.timeout)?;
-        let asked = self.clusters.are_named().then(|| Asked {
+        let addresses = self.direct.addresses()?;
+        let are_clusters_named = self.clusters.are_named();
+        let asked = (are_clusters_named || !addresses.is_empty()).then(|| Asked {
+            without_clusters: !are_clusters_named,
             kubeconfig: self.clusters.kubeconfig,
             contexts: self.clusters.context,
             istio_namespace: self.clusters.istio_namespace,
+            addresses,
             lines,
             limits: LiveLimits { gather_max, ..LiveLimits::default() },
         });
@@ -328,6 +374,36 @@ struct Trace {
     #[command(flatten)]
     printing: Printing,
 }
+
+/// Tell what may be read in each cluster, and what is not found without the rest.
+///
+/// Asks each API server for its version, what is installed, which parts of the mesh run, and by access reviews whether it
+/// may list and watch what the other commands look at, read logs, and forward ports to ask proxies. Where reviews are
+/// refused it tries. For what is refused it names the causes and checks that suffer, and the rule to add.
+#[derive(Args)]
+#[command(after_long_help = DOCTOR_HELP)]
+struct Doctor {
+    #[command(flatten)]
+    clusters: Clusters,
+
+    /// How long a cluster may take: 30s, 2m.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    timeout: String,
+
+    /// How to print.
+    #[arg(long, short, value_enum, default_value_t = Format::Text, env = "MESHWHY_OUTPUT")]
+    output: Format,
+}
+
+const DOCTOR_HELP: &str = "\
+Examples:
+  meshwhy doctor --context east --context west
+  meshwhy doctor --context east --output ndjson | jq 'select(.permitted == \"no\") | {resource, causes}'
+
+Exit codes:
+  0  all that is needed may be read
+  1  something is refused, or a cluster does not answer
+  2  nothing could be asked";
 
 const CHECK_HELP: &str = "\
 What to save, of every cluster, into a folder of its name:
@@ -634,6 +710,23 @@ fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
             let sources = flags.sources.resolve(config::since_ago(flags.reading.since.as_deref())?)?;
             ask(task, sources, flags.reading, flags.output, &flags.printing, out)
         }
+        Command::Doctor(flags) => {
+            let config = Asked {
+                without_clusters: false,
+                kubeconfig: flags.clusters.kubeconfig,
+                contexts: flags.clusters.context,
+                istio_namespace: flags.clusters.istio_namespace,
+                addresses: Vec::new(),
+                lines: Duration::ZERO,
+                limits: LiveLimits { gather_max: config::span("--timeout", &flags.timeout)?, ..LiveLimits::default() },
+            };
+            let reviews = crate::run::review(&config)?;
+            match flags.output {
+                Format::Text => out.write_all(doctor::text(&reviews, config::width()).as_bytes())?,
+                Format::Ndjson => doctor::ndjson(out, &reviews)?,
+            }
+            Ok(doctor::exit_code(&reviews))
+        }
         Command::Causes(Causes { output: Format::Text }) => {
             out.write_all(explain::catalogue(config::width()).as_bytes())?;
             Ok(0)
@@ -689,7 +782,9 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
     let signatures = config::signatures(flags.naming.signatures.as_deref())?;
     let scan = if signatures.is_empty() { Scan::On } else { Scan::Off };
     let xds = flags.xds.config()?;
-    let has_others = !flags.paths.is_empty() || xds.as_ref().is_some_and(|xds| !xds.through_contexts);
+    let addresses = flags.direct.addresses()?;
+    let has_others =
+        !flags.paths.is_empty() || !addresses.is_empty() || xds.as_ref().is_some_and(|xds| !xds.through_contexts);
     let without_clusters = has_others && !flags.clusters.are_named();
     let watched = config::watched(&flags.since, flags.tail, &flags.pods, scan)?;
     let replay = ReplayConfig {
@@ -708,6 +803,7 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         istio_namespace: flags.clusters.istio_namespace,
         lines: flags.tail,
         xds,
+        addresses,
         ..TailConfig::of(replay, (!without_clusters).then_some(watched))
     };
     crate::run::tail(&config, &mut *flags.naming.output(true), out)

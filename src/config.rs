@@ -17,6 +17,7 @@ use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
 use crate::inputs::InputLimits;
 use crate::inputs::clock::now;
+use crate::inputs::direct::Address;
 use crate::inputs::kube::{ISTIOD_NAMESPACE, Selection, Since, Watched};
 use crate::inputs::source::LiveLimits;
 use crate::inputs::xds::{self, Node};
@@ -61,12 +62,16 @@ pub struct ReplayConfig {
 
 /// Clusters that are asked once.
 pub struct Asked {
+    /// Whether no API server is asked, but the addresses alone.
+    pub without_clusters: bool,
     /// The kubeconfig; by default that of kubectl.
     pub kubeconfig: Option<PathBuf>,
     /// Its contexts; the current one where none is named.
     pub contexts: Vec<String>,
     /// The namespace of istiod where none is found.
     pub istio_namespace: String,
+    /// Admin and debug endpoints that are asked directly.
+    pub addresses: Vec<Address>,
     /// How far back the logs of a call's pods are read.
     pub lines: Duration,
     /// The limits of live sources.
@@ -87,6 +92,8 @@ pub struct TailConfig {
     pub watched: Option<Watched>,
     /// The istiods that are asked by xDS; `None` for none.
     pub xds: Option<XdsConfig>,
+    /// Admin and debug endpoints that are asked directly.
+    pub addresses: Vec<Address>,
     /// Lines before their end at which files begin.
     pub lines: Option<u32>,
     /// The limits of live sources.
@@ -103,6 +110,7 @@ impl TailConfig {
             istio_namespace: ISTIOD_NAMESPACE.to_string(),
             watched,
             xds: None,
+            addresses: Vec::new(),
             lines: None,
             limits: LiveLimits::default(),
         }

@@ -12,15 +12,16 @@ use meshwhy_parsers::origin::{SharedOrigin, UNNAMED};
 use meshwhy_parsers::time::Time;
 
 use crate::checks;
-use crate::config::{ReplayConfig, TailConfig, Task, XdsConfig};
+use crate::config::{Asked, ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::check::{Check, Outcome};
 use crate::engine::trace::Trace;
 use crate::engine::{Asks, Engine};
 use crate::inputs::follow::{self, Followed};
+use crate::inputs::kube::review::Review;
 use crate::inputs::live::Live;
 use crate::inputs::source::Feed;
 use crate::inputs::stdin::{Heard, Stdin};
-use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop, xds};
+use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, kube, stop, xds};
 use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
@@ -81,6 +82,15 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     Ok(if batch.refused.is_empty() { code } else { 2 })
 }
 
+/// Asks what may be asked of each cluster.
+///
+/// # Errors
+///
+/// No kubeconfig, or a context that is not in it.
+pub fn review(asked: &Asked) -> anyhow::Result<Vec<Review>> {
+    Ok(Gathering::begin(asked)?.review())
+}
+
 /// Watches clusters and prints causes as they show; returns the exit code of what is open when the person has seen enough.
 pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -93,9 +103,10 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
     let mut clusters = BTreeSet::new();
     if let Some(watched) = &config.watched {
         let has_no_istiods = config.xds.as_ref().is_none_or(|xds| xds.addresses.is_empty());
+        let has_nothing = config.replay.paths.is_empty() && config.addresses.is_empty() && has_no_istiods;
         let connected = runtime.block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))?;
         let connected = connected.with_istio_namespace(&config.istio_namespace);
-        if connected.clusters.is_empty() && config.replay.paths.is_empty() && has_no_istiods {
+        if connected.clusters.is_empty() && has_nothing {
             let why = connected.refused.into_iter().map(|(_, why)| why);
             bail!("no cluster can be watched\n{}", why.collect::<Vec<_>>().join("\n"));
         }
@@ -111,6 +122,10 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
             let wanted = asking.add(&cluster.name, config.limits.asking_max);
             runtime.spawn(kube::watch(cluster, watched.clone(), feed.clone(), wanted));
         }
+    }
+    for address in &config.addresses {
+        let only = clusters.first().filter(|_| clusters.len() == 1).cloned();
+        runtime.spawn(direct::watch(address.clone(), only, feed.clone()));
     }
     if let Some(xds) = &config.xds {
         for address in &xds.addresses {

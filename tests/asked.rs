@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use meshwhy::doctor::causes_without;
+use meshwhy::inputs::kube::review;
 use serde_json::{Value, json};
 
-use crate::common::kube_api::{KubeApi, kubeconfig_file};
-use crate::common::{Sample, each, fail_if_any, readable_samples, told_of_state};
+use crate::common::kube_api::{Close, Failure, KubeApi, kubeconfig_file};
+use crate::common::{Random, Sample, each, fail_if_any, readable_samples, seed, told_of_state};
 
 /// The clusters of a sample whose objects are saved whole, as servers that answer with what was saved.
 fn clusters(sample: &Sample) -> Vec<KubeApi> {
@@ -88,17 +90,30 @@ fn asking(clusters: &[KubeApi], kubeconfig: &Path) -> Vec<String> {
     contexts.chain([format!("--kubeconfig={}", kubeconfig.display()), "--output=ndjson".to_string()]).collect()
 }
 
+/// Samples of which every cluster's objects are saved whole.
+fn whole_samples() -> Vec<Sample> {
+    let is_known = |file: &Path| {
+        file.extension().is_some_and(|ext| ext == "json") || file.iter().nth(2).is_some_and(|folder| folder == "k8s")
+    };
+    let is_whole = |sample: &Sample| {
+        sample.check.is_some() && sample.files().iter().all(|file| is_known(file) && file.iter().count() > 3)
+    };
+    readable_samples().into_iter().filter(is_whole).collect()
+}
+
+fn sample(name: &str) -> Sample {
+    whole_samples().into_iter().find(|sample| sample.name == name).expect("it is a sample of whole clusters")
+}
+
+/// What a check or a trace says fails: slugs of causes, or IDs of checks.
+fn failed(sample: &Sample, args: &[&str]) -> BTreeSet<String> {
+    let (told, _) = told_of_state(sample, args);
+    told.into_iter().filter(|(outcome, _)| outcome == "fail").map(|(_, cause)| cause).collect()
+}
+
 #[test]
 fn what_is_found_in_saved_state_is_found_in_clusters_that_are_asked() {
-    let is_whole = |sample: &Sample| {
-        let files = sample.files();
-        let is_known = |file: &Path| {
-            file.extension().is_some_and(|ext| ext == "json")
-                || file.iter().nth(2).is_some_and(|folder| folder == "k8s")
-        };
-        sample.check.is_some() && files.iter().all(|file| is_known(file) && file.iter().count() > 3)
-    };
-    let samples: Vec<Sample> = readable_samples().into_iter().filter(|sample| is_whole(sample)).collect();
+    let samples = whole_samples();
     assert!(samples.len() > 20, "samples of whole clusters are there: {}", samples.len());
     let broken = each(&samples, |sample| {
         let clusters = clusters(sample);
@@ -109,11 +124,10 @@ fn what_is_found_in_saved_state_is_found_in_clusters_that_are_asked() {
         };
         let mut broken = Vec::new();
         let wanted: BTreeSet<&str> = sample.check.iter().flatten().map(String::as_str).collect();
-        let (checks, _) = told(&["check"]);
-        let failed: BTreeSet<&str> =
-            checks.iter().filter(|(outcome, _)| outcome == "fail").map(|(_, cause)| &**cause).collect();
-        if failed != wanted {
-            broken.push(format!("check of {} must name {wanted:?} and says {checks:?}", sample.name));
+        let checked: Vec<&str> = ["check"].into_iter().chain(asking.iter().map(String::as_str)).collect();
+        let failed = failed(sample, &checked);
+        if !failed.iter().map(String::as_str).eq(wanted.iter().copied()) {
+            broken.push(format!("check of {} must name {wanted:?} and names {failed:?}", sample.name));
         }
         for call in &sample.traces {
             let (_, cause) = told(&["trace", &call.from, &call.to]);
@@ -128,4 +142,82 @@ fn what_is_found_in_saved_state_is_found_in_clusters_that_are_asked() {
         broken
     });
     fail_if_any("check and trace of clusters that are asked", &broken.concat());
+}
+
+/// Everything that may be refused: resource and group, as a pattern.
+fn refusals() -> BTreeSet<(String, String, String)> {
+    let pattern = |resource: &str, group: &str| match (resource.split_once('/'), group) {
+        (_, "") => format!("* {resource}"),
+        (Some((resource, part)), group) => format!("* {resource}.{group}/{part}"),
+        (None, group) => format!("* {resource}.{group}"),
+    };
+    let needed = review::needed("istio-system").into_iter();
+    needed.map(|need| (pattern(&need.resource, &need.group), need.resource, need.group)).collect()
+}
+
+#[test]
+fn who_may_read_less_is_told_less_and_nothing_false_and_doctor_says_what() {
+    let samples = whole_samples();
+    let healthy: Vec<&Sample> = samples.iter().filter(|sample| sample.check == Some(Vec::new())).collect();
+    let broken: Vec<&Sample> = samples.iter().filter(|sample| sample.check != Some(Vec::new())).collect();
+    let seed = seed();
+    let mut random = Random(seed);
+    let runs: Vec<(&Sample, (String, String, String))> = refusals()
+        .into_iter()
+        .flat_map(|refusal| {
+            [(healthy[random.below(healthy.len())], refusal.clone()), (broken[random.below(broken.len())], refusal)]
+        })
+        .collect();
+    let wrong = each(&runs, |(sample, (pattern, resource, group))| {
+        let clusters = clusters(sample);
+        clusters.iter().for_each(|api| api.forbid(pattern));
+        let config = kubeconfig_file(&clusters.iter().collect::<Vec<_>>());
+        let asking = asking(&clusters, config.path());
+        let args: Vec<&str> = ["check"].into_iter().chain(asking.iter().map(String::as_str)).collect();
+        let failed = failed(sample, &args);
+        let wanted: BTreeSet<String> = sample.check.iter().flatten().cloned().collect();
+        let told = causes_without(resource, group);
+        let lost = wanted.difference(&failed).filter(|slug| !told.contains(slug.as_str())).cloned().collect::<Vec<_>>();
+        let is_false = wanted.is_empty() && !failed.is_empty();
+        let what = format!("{} without {pattern:?} (seed {seed})", sample.name);
+        let blame = is_false.then(|| format!("{what}: falsely {failed:?}"));
+        let untold = (!lost.is_empty()).then(|| format!("{what}: doctor does not tell of {lost:?}"));
+        blame.into_iter().chain(untold).collect::<Vec<_>>()
+    });
+    fail_if_any("less permission", &wrong.concat());
+}
+
+#[test]
+fn a_cluster_that_does_not_answer_is_said_and_nobody_is_blamed_for_it() {
+    let sample = sample("state-healthy-multi-primary");
+    for way in ["gone", "silent", "refusing", "busy"] {
+        let clusters = clusters(&sample);
+        let west = clusters.iter().find(|api| api.name() == "west").expect("it has one");
+        match way {
+            "gone" => west.stop(Close::Reset),
+            "silent" => west.silence(),
+            "refusing" => west.revoke_token(),
+            _ => west.fail("* *", 1_000, Failure::Busy { retry_after: 1 }),
+        }
+        let config = kubeconfig_file(&clusters.iter().collect::<Vec<_>>());
+        let asking = asking(&clusters, config.path());
+        let run = |args: &[&str]| {
+            let run = sample.run(&args.iter().copied().chain(asking.iter().map(String::as_str)).collect::<Vec<_>>());
+            let said = String::from_utf8(run.stdout).expect("text");
+            let records: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a record")).collect();
+            (records, String::from_utf8(run.stderr).expect("text"), run.status.code())
+        };
+        let (records, error, code) = run(&["check", "--timeout=3s"]);
+        assert!(error.contains("west"), "{way}: {error}");
+        assert_eq!(code, Some(2), "{way}: {error}");
+        let of = |outcome: &str| records.iter().filter(|record| record["outcome"] == outcome).count();
+        assert_eq!(of("fail"), 0, "{way}: {records:#?}");
+        assert!(of("pass") > 5, "{way}: the other cluster is judged: {records:#?}");
+        let (records, error, code) = run(&["trace", "east/sleep.sample", "helloworld.sample:5000", "--timeout=3s"]);
+        assert_eq!(code, Some(2), "{way}: {error}");
+        let hops = records.iter().filter_map(|record| record["hops"].as_array()).flatten();
+        let failed: Vec<&Value> = hops.filter(|hop| hop["outcome"] == "fail").collect();
+        assert!(failed.is_empty(), "{way}: {failed:?}");
+        assert!(!error.contains(&west.token()) || west.token().is_empty(), "no token is printed");
+    }
 }

@@ -3,6 +3,7 @@
 mod asked;
 mod cli;
 mod common;
+mod doctor;
 mod documents;
 mod envoy;
 mod gentle;

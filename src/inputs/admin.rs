@@ -1,5 +1,5 @@
 //! The admin endpoints of Envoy and ztunnel and the debug endpoints of istiod, reached through a port-forward of the API
-//! server. Several of their GETs change state, so only what is on this list can be asked for at all.
+//! server or directly. Several of their GETs change state, so only what is on this list can be asked for at all.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 /// How long an answer may take.
@@ -27,7 +28,23 @@ pub enum Program {
     Ztunnel,
 }
 
+/// What an istiod is asked.
+const OF_ISTIOD: &[&str] = &["/version", "/debug/clusterz", "/debug/networkz", "/debug/mesh", "/debug/endpointShardz"];
+/// What an Envoy is asked.
+const OF_ENVOY: &[&str] = &["/config_dump?include_eds", "/clusters?format=json", "/certs"];
+/// What a ztunnel is asked.
+const OF_ZTUNNEL: &[&str] = &["/config_dump"];
+
 impl Program {
+    /// What it is asked again and again.
+    pub fn questions(self) -> &'static [&'static str] {
+        match self {
+            Program::Istiod => OF_ISTIOD,
+            Program::Envoy => OF_ENVOY,
+            Program::Ztunnel => OF_ZTUNNEL,
+        }
+    }
+
     fn port(self) -> u16 {
         match self {
             Program::Istiod => 15014,
@@ -127,24 +144,39 @@ async fn ask(pods: &Api<Pod>, pod: &str, request: &Request, bytes_max: usize) ->
     let port = request.program.port();
     let mut forward = pods.portforward(pod, &[port]).await?;
     let stream = forward.take_stream(port).context("the API server forwards no port")?;
+    let answer = exchange(stream, pod, request, bytes_max).await;
+    forward.abort();
+    answer
+}
+
+/// Asks over a connection that is there; returns the body. `title` is who answers.
+///
+/// # Errors
+///
+/// No answer, a body of more than `bytes_max`, or [`Declined`].
+pub(super) async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    title: &str,
+    request: &Request,
+    bytes_max: usize,
+) -> anyhow::Result<Bytes> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     // Envoy and ztunnel answer only to a host that is their own.
     let asked = hyper::Request::get(&request.path)
-        .header(hyper::header::HOST, format!("localhost:{port}"))
+        .header(hyper::header::HOST, format!("localhost:{}", request.program.port()))
         .header(hyper::header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())?;
     let answer = sender.send_request(asked).await?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), bytes_max).collect().await;
     connection.abort();
-    forward.abort();
     if !status.is_success() {
-        return Err(Declined { asked: format!("{pod}{}", request.path), status }.into());
+        return Err(Declined { asked: format!("{title}{}", request.path), status }.into());
     }
     match body {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) => bail!("the answer of {pod}{} cannot be read: {error}", request.path),
+        Err(error) => bail!("the answer of {title}{} cannot be read: {error}", request.path),
     }
 }
 

@@ -8,6 +8,8 @@ mod followers;
 pub mod gather;
 mod log;
 mod objects;
+mod question;
+pub mod review;
 mod troubles;
 
 use std::collections::BTreeSet;
@@ -212,7 +214,13 @@ pub(super) fn plain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut next = Some(error);
     while let Some(error) = next {
         next = error.source();
-        let text = error.to_string();
+        let text = match error.downcast_ref::<::kube::Error>() {
+            Some(::kube::Error::Api(status)) => {
+                said.push(format!("the API server says {} {}", status.code, status.message));
+                break;
+            }
+            _ => error.to_string(),
+        };
         let wraps = next.is_some() && WRAPS.iter().any(|wrap| text.starts_with(wrap));
         if !wraps && !said.iter().any(|before| before.contains(&text)) {
             said.push(text);

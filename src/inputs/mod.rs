@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod archive;
 pub mod clock;
+pub mod direct;
 pub mod documents;
 pub mod files;
 pub mod follow;

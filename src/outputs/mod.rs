@@ -75,7 +75,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// A JSON record as one line. JSON escapes control characters below U+0020 itself; the others are escaped here.
-fn json_line(record: &serde_json::Value) -> String {
+pub fn json_line(record: &serde_json::Value) -> String {
     let line = record.to_string();
     if !line.chars().any(|c| c.is_control() || is_deceiving(c)) {
         return line;

@@ -1,6 +1,7 @@
 //! What clusters say when they are asked once, into the engine: their state, and for a call the lines of its pods.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use anyhow::Context;
 use meshwhy_parsers::event::Event;
@@ -13,8 +14,9 @@ use tokio::task::JoinSet;
 use super::{Run, WORKERS_MAX};
 use crate::config::{Asked, Task};
 use crate::inputs::kube::gather::{self, Gathered, Lines, Part};
-use crate::inputs::kube::{self, Cluster};
-use crate::inputs::{Batch, Item};
+use crate::inputs::kube::review::{self, Review};
+use crate::inputs::kube::{self, Cluster, Connected};
+use crate::inputs::{Batch, Item, direct};
 use crate::trace::{self, End};
 
 /// Answers that wait to be taken in.
@@ -28,7 +30,7 @@ const ROLES_ON_THE_WAY: &[Role] = &[Role::Istiod, Role::Gateway, Role::Waypoint]
 pub(super) struct Gathering<'a> {
     asked: &'a Asked,
     runtime: Runtime,
-    clusters: Vec<std::sync::Arc<Cluster>>,
+    clusters: Vec<Arc<Cluster>>,
     refused: Vec<(String, String)>,
 }
 
@@ -52,10 +54,36 @@ impl<'a> Gathering<'a> {
             .enable_all()
             .build()
             .context("cannot start")?;
-        let connected = runtime.block_on(kube::connect(asked.kubeconfig.clone(), &asked.contexts))?;
+        let connected = match asked.without_clusters {
+            true => Connected::default(),
+            false => runtime.block_on(kube::connect(asked.kubeconfig.clone(), &asked.contexts))?,
+        };
         let connected = connected.with_istio_namespace(&asked.istio_namespace);
-        let clusters = connected.clusters.into_iter().map(std::sync::Arc::new).collect();
+        let clusters = connected.clusters.into_iter().map(Arc::new).collect();
         Ok(Gathering { asked, runtime, clusters, refused: connected.refused })
+    }
+
+    /// Asks what may be asked of each cluster, in the order in which they were named.
+    pub fn review(self) -> Vec<Review> {
+        let limits = self.asked.limits;
+        let reviews = self.runtime.block_on(async {
+            let mut tasks = JoinSet::new();
+            for cluster in &self.clusters {
+                let cluster = Arc::clone(cluster);
+                tasks.spawn(async move { review::review(&cluster, &limits).await });
+            }
+            tasks.join_all().await
+        });
+        let refused = self.refused.iter().map(|(name, why)| Review {
+            cluster: name.clone(),
+            unreachable: Some(why.clone()),
+            ..Review::default()
+        });
+        let mut reviews: Vec<Review> = reviews.into_iter().chain(refused).collect();
+        let place = |review: &Review| self.asked.contexts.iter().position(|name| *name == review.cluster);
+        reviews.sort_by_key(place);
+        self.runtime.shutdown_background();
+        reviews
     }
 
     /// Asks, takes in what state is told, and returns what happened, the latest first. What was read is counted in
@@ -75,6 +103,17 @@ impl<'a> Gathering<'a> {
         for (cluster, found) in found {
             taken.documents.push(gather::unknown(&cluster));
             parts.insert(cluster, found);
+        }
+        let only = match &self.clusters[..] {
+            [cluster] => Some(&*cluster.name),
+            _ => None,
+        };
+        let (to, mut answers) = mpsc::channel(WAITING_MAX);
+        let (addresses, only) = (self.asked.addresses.clone(), only.map(String::from));
+        // Nobody listens only where everything is over.
+        self.runtime.spawn(async move { direct::gather(&addresses, only.as_deref(), &limits, &to).await });
+        while let Some(gathered) = answers.blocking_recv() {
+            taken.take(run, gathered);
         }
         taken.feed_documents(run);
 
@@ -96,7 +135,6 @@ impl<'a> Gathering<'a> {
         self.each(&mut taken, run, |cluster, to| {
             let Chosen { asked, read, .. } = chosen.get(&cluster.name).cloned().unwrap_or_default();
             async move {
-                // Nobody listens only where everything is over.
                 let _ = gather::pods(&cluster, &asked, &limits, &to).await;
                 let _ = gather::logs(&cluster, &read, lines, &limits, &to).await;
             }
@@ -114,12 +152,12 @@ impl<'a> Gathering<'a> {
         &self,
         taken: &mut Taken<'_>,
         run: &Run<'_>,
-        ask: impl Fn(std::sync::Arc<Cluster>, mpsc::Sender<Gathered>) -> F,
+        ask: impl Fn(Arc<Cluster>, mpsc::Sender<Gathered>) -> F,
     ) -> Vec<R> {
         let (to, mut answers) = mpsc::channel(WAITING_MAX);
         let mut tasks = JoinSet::new();
         for cluster in &self.clusters {
-            tasks.spawn_on(ask(std::sync::Arc::clone(cluster), to.clone()), self.runtime.handle());
+            tasks.spawn_on(ask(Arc::clone(cluster), to.clone()), self.runtime.handle());
         }
         drop(to);
         while let Some(gathered) = answers.blocking_recv() {

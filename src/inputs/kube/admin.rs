@@ -27,19 +27,12 @@ const REST: Duration = Duration::from_secs(30);
 /// Pods that are remembered as asked, and losses that are remembered as said.
 const RESTING_MAX: usize = 10_000;
 
-/// What an istiod is asked.
-const OF_ISTIOD: &[&str] = &["/version", "/debug/clusterz", "/debug/networkz", "/debug/mesh", "/debug/endpointShardz"];
-/// What an Envoy is asked.
-const OF_ENVOY: &[&str] = &["/config_dump?include_eds", "/clusters?format=json", "/certs"];
-/// What a ztunnel is asked.
-const OF_ZTUNNEL: &[&str] = &["/config_dump"];
-
-/// What a pod of this role is asked; `None` for one that says nothing of itself.
-pub(super) fn questions(role: Role) -> Option<(Program, &'static [&'static str])> {
+/// What a pod of this role is asked as; `None` for one that says nothing of itself.
+pub(super) fn program(role: Role) -> Option<Program> {
     match role {
-        Role::Istiod => Some((Program::Istiod, OF_ISTIOD)),
-        Role::Ztunnel => Some((Program::Ztunnel, OF_ZTUNNEL)),
-        Role::Gateway | Role::Waypoint | Role::Sidecar => Some((Program::Envoy, OF_ENVOY)),
+        Role::Istiod => Some(Program::Istiod),
+        Role::Ztunnel => Some(Program::Ztunnel),
+        Role::Gateway | Role::Waypoint | Role::Sidecar => Some(Program::Envoy),
         _ => None,
     }
 }
@@ -162,9 +155,9 @@ impl Asker {
 /// Asks a pod all there is to ask it.
 async fn ask_pod(client: Client, feed: Feed, pod: SharedOrigin) -> Result<Answered, Deaf> {
     let mut answered = Answered { pod: Arc::clone(&pod), refused: None, lost: Vec::new() };
-    let Some((program, paths)) = questions(pod.role) else { return Ok(answered) };
+    let Some(program) = program(pod.role) else { return Ok(answered) };
     let pods: Api<Pod> = Api::namespaced(client, &pod.namespace);
-    for path in paths {
+    for path in program.questions() {
         let Ok(request) = Request::new(program, path) else { continue };
         let bytes = match admin::get(&pods, &pod.pod, &request, feed.limits.answer_bytes_max).await {
             Ok(bytes) => bytes,

@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{AsyncReadExt, FutureExt, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DynamicObject, ListParams, LogParams};
-use kube::{Api, Client, ResourceExt};
+use kube::Api;
+use kube::api::LogParams;
 use meshwhy_parsers::document::{self, Found};
 use meshwhy_parsers::event::{Event, Fact};
 use meshwhy_parsers::frame::{Framer, Scan};
@@ -21,12 +21,13 @@ use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::time::Time;
 use tokio::sync::mpsc::Sender;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::timeout_at;
 
-use super::admin::{document_of, questions};
-use super::backoff::Backoff;
-use super::objects::{Kind, PAGE, kinds_by_title, plain_object};
-use super::{Cluster, followers, plain};
+use super::Cluster;
+use super::admin::{document_of, program};
+use super::objects::{Kind, kinds_by_title};
+pub use super::question::Part;
+use super::question::{Questions, why};
 use crate::inputs::admin::{self, Declined, Request};
 use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, LiveLimits};
@@ -34,8 +35,8 @@ use crate::inputs::{Counts, Item};
 
 /// How many questions a cluster is asked at the same time.
 const AT_ONCE: usize = 4;
-/// How often a question is put that fails in a way that may pass.
-const TRIES_MAX: u32 = 3;
+/// How many things that are refused for the same reason are named; further ones are counted.
+const NAMED_MAX: usize = 5;
 
 /// What an istiod is asked beside what it is asked again and again: long answers.
 const ONCE_OF_ISTIOD: &[&str] = &["/debug/syncz", "/debug/registryz", "/debug/ambientz"];
@@ -155,15 +156,6 @@ impl Answer {
     }
 }
 
-/// A pod by which the mesh runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Cluster, namespace, pod, the container that matters, and what it is.
-    pub origin: SharedOrigin,
-    /// Its node.
-    pub node: Box<str>,
-}
-
 /// Which lines of logs are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Lines {
@@ -182,7 +174,7 @@ pub fn unknown(cluster: &str) -> Event {
 /// Lists all kinds of objects that are watched, until the deadline; returns the pods that are parts of the mesh, by name.
 pub async fn objects(cluster: &Cluster, limits: &LiveLimits, to: &Sender<Gathered>) -> Result<Vec<Part>, Deaf> {
     let asking = Asking::of(cluster, limits, to);
-    if let Err(why) = asking.reach().await {
+    if let Err(why) = asking.questions.reach().await {
         let refused = Refused { cluster: cluster.name.clone(), what: why, is_all: true };
         to.send(Gathered::Refused(refused)).await.map_err(|_| Deaf)?;
         return Ok(Vec::new());
@@ -223,10 +215,7 @@ pub async fn logs(
 
 /// A cluster that is being asked.
 struct Asking<'a> {
-    cluster: &'a str,
-    client: &'a Client,
-    limits: &'a LiveLimits,
-    deadline: Instant,
+    questions: Questions<'a>,
     to: &'a Sender<Gathered>,
 }
 
@@ -235,8 +224,7 @@ type Outcome = Option<(String, String)>;
 
 impl<'a> Asking<'a> {
     fn of(cluster: &'a Cluster, limits: &'a LiveLimits, to: &'a Sender<Gathered>) -> Asking<'a> {
-        let deadline = Instant::now() + limits.gather_max;
-        Asking { cluster: &cluster.name, client: &cluster.client, limits, deadline, to }
+        Asking { questions: Questions::of(cluster, limits), to }
     }
 
     async fn say(&self, gathered: Gathered) -> Result<(), Deaf> {
@@ -259,48 +247,13 @@ impl<'a> Asking<'a> {
     async fn refuse(&self, verb: &str, refusals: BTreeMap<String, Vec<String>>) -> Result<(), Deaf> {
         for (why, mut all) in refusals {
             all.sort();
-            let first = all.swap_remove(0);
-            let others = if all.is_empty() { String::new() } else { format!(" and {} more", all.len()) };
-            let what = format!("{}: {first}{others} {verb}: {why}", self.cluster);
-            self.say(Gathered::Refused(Refused { cluster: self.cluster.to_string(), what, is_all: false })).await?;
+            let others = all.split_off(all.len().min(NAMED_MAX)).len();
+            let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+            let what = format!("{}: {}{others} {verb}: {why}", self.questions.cluster, all.join(", "));
+            self.say(Gathered::Refused(Refused { cluster: self.questions.cluster.to_string(), what, is_all: false }))
+                .await?;
         }
         Ok(())
-    }
-
-    /// Puts a question, again where it fails in a way that may pass, until the deadline. The error says why there is no
-    /// answer, with the code of the API server's refusal or 0.
-    async fn put<'q, T>(&self, question: impl Fn() -> BoxFuture<'q, kube::Result<T>>) -> Result<T, (u16, String)> {
-        let mut backoff = Backoff::default();
-        let mut tries = 0;
-        let asked = async {
-            loop {
-                let error = match question().await {
-                    Ok(answer) => return Ok(answer),
-                    Err(error) => error,
-                };
-                let code = code(&error);
-                tries += 1;
-                if TRIES_MAX <= tries || !matches!(code, 0 | 429 | 500..) {
-                    return Err((code, refusal(code, &error)));
-                }
-                sleep(backoff.next()).await;
-            }
-        };
-        timeout_at(self.deadline, asked)
-            .await
-            .unwrap_or_else(|_| Err((0, format!("there was no answer within {} s", self.limits.gather_max.as_secs()))))
-    }
-
-    /// Whether the API server answers at all, and takes the credentials.
-    async fn reach(&self) -> Result<(), String> {
-        match self.put(|| self.client.apiserver_version().boxed()).await {
-            Err((code @ (0 | 401 | 500..), why)) => {
-                let verb = if code == 401 { "may not be asked" } else { "cannot be reached" };
-                Err(format!("{} {verb}: {why}", self.cluster))
-            }
-            // Who may not ask for the version may still list.
-            Ok(_) | Err(_) => Ok(()),
-        }
     }
 
     /// Lists objects of all these titles; returns the parts of the mesh among them.
@@ -313,24 +266,31 @@ impl<'a> Asking<'a> {
         let listing: Vec<_> =
             titles.into_iter().map(|(title, kinds)| self.list(title, kinds, namespaces).boxed()).collect();
         let mut listing = stream::iter(listing).buffer_unordered(AT_ONCE);
-        let mut parts = Vec::new();
+        let (mut parts, mut refusals) = (Vec::new(), BTreeMap::<String, Vec<String>>::new());
         while let Some(listed) = listing.next().await {
-            parts.extend(listed?);
+            let (found, refused) = listed?;
+            parts.extend(found);
+            refused.into_iter().for_each(|(why, title)| refusals.entry(why).or_default().push(title));
         }
+        self.refuse("cannot be listed", refusals).await?;
         Ok(parts)
     }
 
     /// Lists objects of one title, those of istiod's alone in these namespaces; returns the parts of the mesh among them.
-    async fn list(&self, title: String, kinds: Vec<&'static Kind>, namespaces: &[String]) -> Result<Vec<Part>, Deaf> {
+    async fn list(
+        &self,
+        title: String,
+        kinds: Vec<&'static Kind>,
+        namespaces: &[String],
+    ) -> Result<(Vec<Part>, Outcome), Deaf> {
         let (mut bytes, mut parts) = (br#"{"apiVersion":"v1","kind":"List","items":["#.to_vec(), Vec::new());
         let begin = bytes.len();
-        let mut is_whole = true;
+        let mut refused = None;
         let everywhere = [String::new()];
         for kind in &kinds {
             for namespace in if kind.only_istiod { namespaces } else { &everywhere } {
-                if let Err(why) = self.list_kind(kind, namespace, &mut bytes, &mut parts).await {
-                    is_whole = false;
-                    self.refuse("may be missing", BTreeMap::from([(why, vec![title.clone()])])).await?;
+                if let Err(why) = self.questions.list(kind, namespace, &mut bytes, &mut parts).await {
+                    refused = Some((why, title.clone()));
                 }
             }
         }
@@ -347,108 +307,35 @@ impl<'a> Asking<'a> {
             [] => None,
         };
         let answer = Answer {
-            origin: Arc::new(Origin::new(self.cluster, &format!("{}/{title}.json", self.cluster))),
+            origin: Arc::new(Origin::new(self.questions.cluster, &format!("{}/{title}.json", self.questions.cluster))),
             command: kinds
                 .first()
                 .map(|kind| kind.command(namespaces.first().map_or("", |name| name)))
                 .unwrap_or_default(),
             taken: now(),
-            what: What::Objects { whole: whole.filter(|_| is_whole) },
+            what: What::Objects { whole: whole.filter(|_| refused.is_none()) },
             bytes,
         };
         self.say(Gathered::Answer(answer)).await?;
-        Ok(parts)
-    }
-
-    /// Lists a kind page by page, in the best version that is served; a list whose pages expire meanwhile is begun anew.
-    async fn list_kind(
-        &self,
-        kind: &Kind,
-        namespace: &str,
-        bytes: &mut Vec<u8>,
-        parts: &mut Vec<Part>,
-    ) -> Result<(), String> {
-        let (begin, known) = (bytes.len(), parts.len());
-        for version in kind.versions {
-            let api = kind.api(self.client, version, namespace);
-            let mut token = String::new();
-            let mut restarts = 0;
-            loop {
-                let params =
-                    ListParams { continue_token: Some(token).filter(|token| !token.is_empty()), ..kind.params(PAGE) };
-                let page = match self.put(|| api.list(&params).boxed()).await {
-                    Ok(page) => page,
-                    // This version is not served.
-                    Err((404, _)) => break,
-                    Err((410, _)) if restarts < TRIES_MAX => {
-                        restarts += 1;
-                        bytes.truncate(begin);
-                        parts.truncate(known);
-                        token = String::new();
-                        continue;
-                    }
-                    Err((_, why)) => return Err(why),
-                };
-                for object in page.items {
-                    self.take(kind, version, object, bytes, parts);
-                }
-                token = page.metadata.continue_.unwrap_or_default();
-                if token.is_empty() {
-                    return Ok(());
-                }
-            }
-        }
-        // The kind is not installed: there are none.
-        Ok(())
-    }
-
-    fn take(&self, kind: &Kind, version: &str, object: DynamicObject, bytes: &mut Vec<u8>, parts: &mut Vec<Part>) {
-        let Ok(object) = serde_json::to_vec(&plain_object(kind, version, object)) else { return };
-        if kind.kind == "Pod"
-            && let Ok(pod) = serde_json::from_slice::<Pod>(&object)
-        {
-            parts.extend(self.part(&pod));
-        }
-        if bytes.last() != Some(&b'[') {
-            bytes.push(b',');
-        }
-        bytes.extend_from_slice(&object);
-    }
-
-    /// A running pod as a part of the mesh.
-    fn part(&self, pod: &Pod) -> Option<Part> {
-        let (container, role) = followers::part_of_mesh(pod)?;
-        let (namespace, name) = (pod.metadata.namespace.as_deref().unwrap_or_default(), pod.name_any());
-        let has_ended =
-            pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase != "Running");
-        let origin = Origin {
-            cluster: self.cluster.into(),
-            namespace: namespace.into(),
-            pod: name.as_str().into(),
-            container: container.into(),
-            file: format!("{}/{namespace}/{name}/{container}.log", self.cluster).into(),
-            role,
-        };
-        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into();
-        (!has_ended).then(|| Part { origin: Arc::new(origin), node })
+        Ok((parts, refused))
     }
 
     /// Asks a pod all there is to ask it.
     async fn pod(&self, part: &Part) -> Result<Outcome, Deaf> {
         let pod = &part.origin;
-        let Some((program, paths)) = questions(pod.role) else { return Ok(None) };
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
+        let Some(program) = program(pod.role) else { return Ok(None) };
+        let api: Api<Pod> = Api::namespaced(self.questions.client.clone(), &pod.namespace);
         let title = || format!("{}/{}", pod.namespace, pod.pod);
         let further = if pod.role == Role::Istiod { ONCE_OF_ISTIOD } else { &[] };
-        for path in paths.iter().chain(further) {
+        for path in program.questions().iter().chain(further) {
             let Ok(request) = Request::new(program, path) else { continue };
-            let asked = admin::get(&api, &pod.pod, &request, self.limits.answer_bytes_max);
-            let bytes = match timeout_at(self.deadline, asked).await {
+            let asked = admin::get(&api, &pod.pod, &request, self.questions.limits.answer_bytes_max);
+            let bytes = match timeout_at(self.questions.deadline, asked).await {
                 Ok(Ok(bytes)) => bytes,
                 // Not every version has every endpoint.
                 Ok(Err(error)) if error.is::<Declined>() => continue,
                 // The others would not answer either.
-                Ok(Err(error)) => return Ok(Some((format!("{error:#}"), title()))),
+                Ok(Err(error)) => return Ok(Some((why(error.as_ref()), title()))),
                 Err(_) => return Ok(Some(("there was no time left".to_string(), title()))),
             };
             let answer = Answer {
@@ -466,8 +353,8 @@ impl<'a> Asking<'a> {
     /// Reads the log of a pod.
     async fn log(&self, part: &Part, lines: Lines) -> Result<Outcome, Deaf> {
         let pod = &part.origin;
-        let api: Api<Pod> = Api::namespaced(self.client.clone(), &pod.namespace);
-        let bytes_max = self.limits.log_bytes_max;
+        let api: Api<Pod> = Api::namespaced(self.questions.client.clone(), &pod.namespace);
+        let bytes_max = self.questions.limits.log_bytes_max;
         let params = LogParams {
             container: Some(pod.container.to_string()),
             since_seconds: lines.since.map(|since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX).max(1)),
@@ -476,7 +363,7 @@ impl<'a> Asking<'a> {
             timestamps: true,
             ..LogParams::default()
         };
-        let read = self.put(|| {
+        let read = self.questions.put(|| {
             let read = async {
                 let mut bytes = Vec::new();
                 let mut stream = Box::pin(api.log_stream(&pod.pod, &params).await?).take(bytes_max as u64);
@@ -493,8 +380,13 @@ impl<'a> Asking<'a> {
             Err((_, why)) => return Ok(Some((why, title()))),
         };
         if bytes_max <= bytes.len() {
-            let what = format!("{}: {} is longer than {bytes_max} bytes: the rest was not read", self.cluster, title());
-            self.say(Gathered::Refused(Refused { cluster: self.cluster.to_string(), what, is_all: false })).await?;
+            let what = format!(
+                "{}: {} is longer than {bytes_max} bytes: the rest was not read",
+                self.questions.cluster,
+                title()
+            );
+            self.say(Gathered::Refused(Refused { cluster: self.questions.cluster.to_string(), what, is_all: false }))
+                .await?;
         }
         let origin = match lines.previous {
             false => Arc::clone(pod),
@@ -513,20 +405,4 @@ pub fn first_of_each(parts: &[Part], roles: &[Role], each_max: usize) -> Vec<Par
         parts.iter().filter(move |part| part.origin.role == role).take(each_max).cloned()
     };
     roles.iter().flat_map(of_role).collect()
-}
-
-fn code(error: &kube::Error) -> u16 {
-    match error {
-        kube::Error::Api(status) => status.code,
-        _ => 0,
-    }
-}
-
-fn refusal(code: u16, error: &kube::Error) -> String {
-    match code {
-        401 => "the API server does not accept the credentials (401)".to_string(),
-        403 => "that is not permitted (403)".to_string(),
-        0 => plain(error),
-        code => format!("the API server says {code}"),
-    }
 }

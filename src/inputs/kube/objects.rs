@@ -33,13 +33,13 @@ pub(super) struct Kind {
     /// The versions that are read, the best first: older clusters do not serve it.
     pub versions: &'static [&'static str],
     pub kind: &'static str,
-    plural: &'static str,
+    pub plural: &'static str,
     /// Only in istiod's namespace: of other namespaces' there may be very many, and none is asked for.
     pub only_istiod: bool,
     /// Only those with this label.
     labels: &'static str,
     /// Only the one of this name.
-    name: &'static str,
+    pub name: &'static str,
 }
 
 const fn kind(
@@ -150,6 +150,11 @@ impl Kind {
             group => format!("{}.{group}", self.plural),
         }
     }
+}
+
+/// All kinds that are watched.
+pub(super) fn all_kinds() -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter()
 }
 
 /// The kinds by what they are called: several where one is listed by several selectors.
