@@ -117,6 +117,12 @@ struct Tail {
     #[arg(long, value_name = "LINES", conflicts_with = "since")]
     tail: Option<u32>,
 
+    /// Record everything that is read to a new file, without secrets; `meshwhy replay FILE` finds the same in it.
+    ///
+    /// Compressed where the name ends in .zst.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+
     #[command(flatten)]
     xds: Xds,
 
@@ -196,6 +202,7 @@ Examples:
   meshwhy tail --context east --context west
   meshwhy tail --context east --context west --pods shop/app=cart --since 10m
   meshwhy tail /var/log/pods
+  meshwhy tail --context east --context west --record incident.tape.zst
   meshwhy tail --context east --xds --xds-node sleep-1.sample
   kubectl create token default -n istio-system --audience istio-ca > token
   meshwhy tail --xds https://istiod.istio-system.svc:15012 --xds-token token --xds-ca root-cert.pem
@@ -304,7 +311,8 @@ impl Sources {
 #[derive(Args)]
 #[command(after_long_help = replay_help())]
 struct Replay {
-    /// Files, folders and archives (tar, tar.gz, zip, gz, zst); `-` reads standard input.
+    /// Files, folders and archives (tar, tar.gz, zip, gz, zst), or a tape of `meshwhy tail --record`; `-` reads standard
+    /// input.
     ///
     /// The path tells which cluster, namespace and pod a file is of: `<cluster>/<namespace>/<pod>/<container>.log`, the
     /// layout of istioctl bug-report, or what the file itself says. `--cluster` settles it.
@@ -802,6 +810,7 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         contexts: flags.clusters.context,
         istio_namespace: flags.clusters.istio_namespace,
         lines: flags.tail,
+        record: flags.record,
         xds,
         addresses,
         ..TailConfig::of(replay, (!without_clusters).then_some(watched))
@@ -820,7 +829,9 @@ fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {
         quiet: flags.naming.printing.quiet,
         ..flags.reading.config(flags.paths, signatures)?
     };
-    let live = !config.quiet && matches!(&config.paths[..], [path] if path.as_os_str() == "-");
+    let is_stdin = matches!(&config.paths[..], [path] if path.as_os_str() == "-");
+    // A tape is told as the watch was that it was taken of.
+    let live = crate::run::is_tape(&config) || !config.quiet && is_stdin;
     crate::run::replay(&config, &mut *flags.naming.output(live), out)
 }
 

@@ -96,6 +96,8 @@ pub struct TailConfig {
     pub addresses: Vec<Address>,
     /// Lines before their end at which files begin.
     pub lines: Option<u32>,
+    /// A new file that takes the tape.
+    pub record: Option<PathBuf>,
     /// The limits of live sources.
     pub limits: LiveLimits,
 }
@@ -112,6 +114,7 @@ impl TailConfig {
             xds: None,
             addresses: Vec::new(),
             lines: None,
+            record: None,
             limits: LiveLimits::default(),
         }
     }
@@ -455,6 +458,11 @@ pub fn limits() -> Vec<Limit> {
             what: "bytes of a text searched for documents",
             max: input.transcript_bytes_max,
             beyond: "it is read line by line, as is standard input that is still open",
+        },
+        Limit {
+            what: "bytes of one entry of a tape",
+            max: input.tape_entry_bytes_max,
+            beyond: "it is not read, and counted",
         },
         limit("losses named one by one", input.losses_max, "further ones are only counted"),
         limit("subjects of signatures of your own", SUBJECTS_MAX, "further ones are counted together"),

@@ -8,6 +8,8 @@ pub mod run;
 
 pub mod inputs;
 
+pub mod redact;
+
 pub mod signatures;
 
 pub mod engine;

@@ -22,6 +22,10 @@ use crate::inputs::live::Live;
 use crate::inputs::source::Feed;
 use crate::inputs::stdin::{Heard, Stdin};
 use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, kube, stop, xds};
+}
+
+use crate::inputs::tape::{self, Recorder, Tape};
+use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop, xds};
 use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
@@ -34,6 +38,9 @@ const WORKERS_MAX: usize = 2;
 
 /// Reads saved logs and prints their causes; returns the exit code.
 pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
+    if is_tape(config) {
+        return replay_tape(config, output, out);
+    }
     let wanted = Wanted {
         paths: &config.paths,
         cluster_names: &config.cluster_names,
@@ -91,6 +98,34 @@ pub fn review(asked: &Asked) -> anyhow::Result<Vec<Review>> {
     Ok(Gathering::begin(asked)?.review())
 }
 
+/// Whether what is to be read is a tape.
+pub fn is_tape(config: &ReplayConfig) -> bool {
+    config.paths.iter().any(|path| tape::is_tape(path, config.input_limits))
+}
+
+/// Replays a watch as it was recorded.
+fn replay_tape(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
+    let [path] = &config.paths[..] else {
+        bail!("a tape holds all that a watch took, in its order\nhint: replay it alone");
+    };
+    if config.since.is_some() || config.until.is_some() || !config.cluster_names.is_empty() {
+        bail!("a tape is replayed whole and names its clusters\nhint: leave out --since, --until and --cluster");
+    }
+    if config.asked.is_some() {
+        bail!("a tape tells of another time than clusters that are asked now\nhint: leave out --context, or the tape");
+    }
+    let mut tape = Tape::open(path, config.input_limits)?;
+    let run = Run {
+        config,
+        engine: racing(config),
+        counting: config.signatures.counting(),
+        tally: Tally::new(config.input_limits.templates_max),
+        output,
+        out,
+    };
+    watching::Watching::new(run, BTreeSet::new(), Asking::default()).replay(&mut tape)
+}
+
 /// Watches clusters and prints causes as they show; returns the exit code of what is open when the person has seen enough.
 pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,7 +133,10 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
         .enable_all()
         .build()
         .context("cannot start")?;
-    let (feed, mut heard) = Feed::new(config.limits);
+    let (mut feed, mut heard) = Feed::new(config.limits);
+    if config.record.is_some() {
+        feed = feed.recorded();
+    }
     let mut asking = Asking::default();
     let mut clusters = BTreeSet::new();
     if let Some(watched) = &config.watched {
@@ -148,19 +186,19 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
         let feed = feed.clone();
         runtime.spawn_blocking(move || follow::follow(followed, feed));
     }
+    // Last of what may fail, so that no tape without a watch is left behind.
+    let recorder = config.record.as_deref().map(Recorder::create).transpose()?;
     runtime.spawn(clock::tick(feed.clone()));
     runtime.spawn(stop::listen(feed));
-    let engine =
-        Engine::racing(config.replay.causes.clone(), config.replay.limits).with_checks(checks::ALL.to_vec(), Asks::Why);
     let run = Run {
         config: &config.replay,
-        engine,
+        engine: racing(&config.replay),
         counting: config.replay.signatures.counting(),
         tally: Tally::new(config.replay.input_limits.templates_max),
         output,
         out,
     };
-    let code = watching::Watching::new(run, clusters, asking).hear(&mut heard);
+    let code = watching::Watching::new(run, clusters, asking).recording(recorder).hear(&mut heard);
     // Connections that wait need not be waited for.
     runtime.shutdown_background();
     code
@@ -180,17 +218,28 @@ fn cluster_of(address: &xds::Address, clusters: &BTreeSet<String>, xds: &XdsConf
     }
 }
 
-/// The engine that does what is asked.
+/// The engine that does what is asked of what is saved.
 fn engine(config: &ReplayConfig) -> Engine {
+    let (checks, asks) = asked(config);
+    Engine::presorted(config.causes.clone(), config.limits).with_checks(checks, asks)
+}
+
+/// The same for sources that race.
+fn racing(config: &ReplayConfig) -> Engine {
+    let (checks, asks) = asked(config);
+    Engine::racing(config.causes.clone(), config.limits).with_checks(checks, asks)
+}
+
+/// The checks that answer what is asked.
+fn asked(config: &ReplayConfig) -> (Vec<&'static Check>, Asks) {
     let all = || checks::ALL.iter().copied();
-    let (checks, asks): (Vec<&'static Check>, Asks) = match config.task {
+    match config.task {
         Task::Replay => (all().collect(), Asks::Why),
         Task::Check { before_linking } => {
             (all().filter(|check| !before_linking || check.before_linking).collect(), Asks::State)
         }
         Task::Trace(..) => (all().collect(), Asks::Nothing),
-    };
-    Engine::presorted(config.causes.clone(), config.limits).with_checks(checks, asks)
+    }
 }
 
 /// A run under way.
@@ -295,7 +344,7 @@ impl Run<'_> {
     fn close(mut self, counts: &Counts, losses: Losses) -> anyhow::Result<u8> {
         self.engine.finish();
         self.print()?;
-        let understood = self.tally.understood + counts.quiet;
+        let understood = self.tally.understood.saturating_add(counts.quiet);
         let summary = Summary {
             files: counts.files,
             documents: counts.documents,
@@ -353,7 +402,7 @@ impl Tally {
         match &event.fact {
             Fact::Opaque(opaque) if event.level >= Level::Warn => self.unknown(&opaque.template),
             Fact::Opaque(opaque) if !opaque.format_known => {}
-            _ => self.understood += u64::from(lines),
+            _ => self.understood = self.understood.saturating_add(lines.into()),
         }
     }
 

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use meshwhy::inputs::Item;
 use meshwhy::inputs::kube::{self, Since, Watched};
 use meshwhy::inputs::source::{Feed, LiveLimits, Said, Status};
-use meshwhy_parsers::event::{Arrival, Fact};
+use meshwhy_parsers::event::Fact;
 use meshwhy_parsers::frame::Scan;
 use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
 use meshwhy_parsers::state::State;
@@ -82,14 +81,12 @@ impl Watching {
 
 /// The states that something tells.
 fn states(said: &Said) -> Vec<&State> {
-    let Said::Arrival(arrival) = said else { return Vec::new() };
-    match &**arrival {
-        Arrival::Item(Item::Event(event)) => match &event.fact {
-            Fact::State(state) => vec![&**state],
-            _ => Vec::new(),
-        },
-        _ => Vec::new(),
-    }
+    let Said::Document(whole) = said else { return Vec::new() };
+    let states = whole.events.iter().filter_map(|event| match &event.fact {
+        Fact::State(state) => Some(&**state),
+        _ => None,
+    });
+    states.collect()
 }
 
 fn ztunnel(name: &str) -> serde_json::Value {

@@ -16,6 +16,7 @@ mod live_causes;
 mod repaired;
 mod schema;
 mod secrets;
+mod tape;
 mod tidy;
 mod xds;
 mod xds_server;

@@ -8,19 +8,19 @@ use tempfile::TempDir;
 use crate::common::{base64, meshwhy, meshwhy_reading};
 
 /// The body of a private key: no key at all, but where it turns up, a real one would.
-const KEY: &str = "MIIEpAIBAAKCAQEAzVq3nWmE8PzHn0fQd2bVYxT4uR7sLkJhGfDsApOiUyTrEwQmNbVcXzLk";
+pub const KEY: &str = "MIIEpAIBAAKCAQEAzVq3nWmE8PzHn0fQd2bVYxT4uR7sLkJhGfDsApOiUyTrEwQmNbVcXzLk";
 /// The claims and the signature of a token.
 const CLAIMS: &str = r#"{"iss":"kubernetes/serviceaccount","sub":"system:serviceaccount:istio-system:istio-reader-service-account","exp":4102444800}"#;
-const SIGNATURE: &str = "c2lnbmF0dXJlLW9mLWEtdG9rZW4tdGhhdC1tdXN0LW5vdC1iZS1zZWVu";
+pub const SIGNATURE: &str = "c2lnbmF0dXJlLW9mLWEtdG9rZW4tdGhhdC1tdXN0LW5vdC1iZS1zZWVu";
 /// A password in a URL.
-const PASSWORD: &str = "correct-horse-battery";
+pub const PASSWORD: &str = "correct-horse-battery";
 
-fn token() -> String {
+pub fn token() -> String {
     let header = base64(br#"{"alg":"RS256","kid":"k1"}"#).replace('=', "");
     format!("{header}.{}.{SIGNATURE}", base64(CLAIMS.as_bytes()).replace('=', ""))
 }
 
-fn pem() -> String {
+pub fn pem() -> String {
     format!("-----BEGIN RSA PRIVATE KEY-----\n{KEY}\n-----END RSA PRIVATE KEY-----\n")
 }
 
@@ -45,7 +45,7 @@ fn remote_secret(kubeconfig: &str) -> String {
 }
 
 /// Files in which secrets lie, as people save them; some are broken, so that errors speak.
-fn doors() -> Vec<(&'static str, String)> {
+pub fn doors() -> Vec<(&'static str, String)> {
     let good = remote_secret(&kubeconfig(&format!("https://admin:{PASSWORD}@127.0.0.1:6443")));
     let unreadable = remote_secret(&format!("users: [{{token: {}\nclient-key-data: |\n{}", token(), pem()));
     let cacerts = format!(

@@ -1,7 +1,7 @@
 //! istiod asked by xDS: what is pushed becomes documents, is acknowledged as a proxy does it, and survives what ends
 //! streams; and what the program makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,9 @@ use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{Address, Node as Told, SocketAddress};
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints};
-use meshwhy::inputs::Item;
 use meshwhy::inputs::source::{Feed, LiveLimits, Said, Status};
 use meshwhy::inputs::xds::{self, Asked, Credentials, Form, Node};
-use meshwhy_parsers::event::{Arrival, Fact};
+use meshwhy_parsers::event::{Event, Fact};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::state::proxy::{ProxyState, ToldBy};
 use prost::Message;
@@ -75,6 +74,8 @@ fn istiod(server: XdsServer) -> XdsServer {
 /// Somebody who asks an istiod, and what is heard of it.
 struct Heard {
     heard: mpsc::Receiver<Said>,
+    /// What documents said, that was not asked for yet.
+    events: VecDeque<Event>,
     troubles: Vec<String>,
     /// Symptoms would come here.
     _wanted: mpsc::Sender<Arc<meshwhy_parsers::origin::Origin>>,
@@ -87,7 +88,7 @@ impl Heard {
         let nodes = vec![(None, Node::parse(node).expect("a node"))];
         let address = xds::Address::parse(&server.url()).expect("a URL");
         tokio::spawn(xds::at(address, "east".to_string(), Asked { nodes, credentials, form }, feed, named));
-        Heard { heard, troubles: Vec::new(), _wanted: wanted }
+        Heard { heard, events: VecDeque::new(), troubles: Vec::new(), _wanted: wanted }
     }
 
     async fn next(&mut self) -> Said {
@@ -104,12 +105,15 @@ impl Heard {
     /// The next state that is such a one.
     async fn state<T>(&mut self, is: impl Fn(&State) -> Option<T>) -> T {
         loop {
-            if let Said::Arrival(arrival) = self.next().await
-                && let Arrival::Item(Item::Event(event)) = *arrival
-                && let Fact::State(state) = &event.fact
-                && let Some(found) = is(state)
-            {
-                return found;
+            while let Some(event) = self.events.pop_front() {
+                if let Fact::State(state) = &event.fact
+                    && let Some(found) = is(state)
+                {
+                    return found;
+                }
+            }
+            if let Said::Document(whole) = self.next().await {
+                self.events.extend(whole.events);
             }
         }
     }

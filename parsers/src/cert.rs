@@ -233,6 +233,20 @@ pub fn base64(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// Bytes as standard base64 with its padding.
+pub fn to_base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for three in bytes.chunks(3) {
+        let bits = three.iter().chain([&0, &0]).take(3).fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
+        for at in 0..4 {
+            let digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
 /// The roots of `ours` that `theirs` hold too, told by key: a renewed root counts as the same.
 pub fn shared<'a>(ours: &'a [Cert], theirs: &[Cert]) -> Vec<&'a Cert> {
     ours.iter().filter(|our| !our.key.is_empty() && theirs.iter().any(|their| their.key == our.key)).collect()

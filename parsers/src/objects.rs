@@ -32,6 +32,7 @@ use listed::Asked;
 
 pub use describe::describe;
 pub use row::from_row;
+pub use secret::is_secret;
 pub(crate) use yaml::value as yaml;
 
 /// Most objects read of one document; further ones are counted. The biggest clusters have 150 000 pods.

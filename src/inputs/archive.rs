@@ -171,24 +171,25 @@ fn zip_files(file: &mut File) -> Option<u64> {
 }
 
 /// Bounds what an archive expands to.
-struct Guard {
+pub(super) struct Guard {
     limits: InputLimits,
     packed: Rc<Cell<u64>>,
     unpacked: Rc<Cell<u64>>,
 }
 
 impl Guard {
-    fn new(limits: InputLimits) -> Guard {
+    /// Nothing was read yet.
+    pub fn new(limits: InputLimits) -> Guard {
         Guard { limits, packed: Rc::default(), unpacked: Rc::default() }
     }
 
     /// Counts the bytes before unpacking.
-    fn packed<R: Read>(&self, bytes: R) -> impl Read {
+    pub fn packed<R: Read>(&self, bytes: R) -> impl Read + use<R> {
         Counted { bytes, count: Rc::clone(&self.packed), check: None }
     }
 
     /// Counts the bytes after unpacking, and stops when they are too many.
-    fn unpacked<R: Read>(&self, bytes: R) -> impl Read {
+    pub fn unpacked<R: Read>(&self, bytes: R) -> impl Read + use<R> {
         Counted { bytes, count: Rc::clone(&self.unpacked), check: Some((self.limits, Rc::clone(&self.packed))) }
     }
 }

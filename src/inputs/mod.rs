@@ -14,6 +14,7 @@ pub mod source;
 pub mod spill;
 pub mod stdin;
 pub mod stop;
+pub mod tape;
 pub mod transcripts;
 pub mod xds;
 
@@ -70,6 +71,8 @@ pub struct InputLimits {
     pub document_bytes_max: u64,
     /// Bytes of a text within which documents are looked for: a saved session, an issue. A longer one is a log.
     pub transcript_bytes_max: u64,
+    /// Bytes of one entry of a tape: a document with its escapes.
+    pub tape_entry_bytes_max: u64,
     /// Losses that are named; further ones are only counted.
     pub losses_max: usize,
 }
@@ -93,6 +96,7 @@ impl Default for InputLimits {
             templates_max: 4_096,
             document_bytes_max: 1 << 30,
             transcript_bytes_max: 16 << 20,
+            tape_entry_bytes_max: 512 << 20,
             losses_max: 100,
         }
     }

@@ -1,18 +1,22 @@
-//! What live sources hand over, on one bounded channel: who reads slowly slows them down, and loses nothing.
+//! What live sources hand over, on one bounded channel: who reads slowly slows them down, and loses nothing. What is
+//! recorded is freed of secrets here, before anybody reads it, so that a tape and the run it was taken of say the same.
 
+use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use meshwhy_parsers::document::{self, Found};
-use meshwhy_parsers::event::{Arrival, Event, Fact, Line};
+use meshwhy_parsers::event::{Arrival, Event, Fact, Line, Text};
 use meshwhy_parsers::frame::{Counts, Framer, Scan};
 use meshwhy_parsers::origin::SharedOrigin;
 use meshwhy_parsers::state::State;
+use meshwhy_parsers::state::object::Object;
 use meshwhy_parsers::time::Time;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::Item;
+use crate::redact::{self, redact};
 
 /// The limits of live sources, all of them.
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +81,12 @@ impl Default for LiveLimits {
 /// What a source says.
 #[derive(Debug)]
 pub enum Said {
-    /// A state, a begin, a gap, an end, or the clock.
-    Arrival(Box<Arrival<Item>>),
+    /// A begin, a gap, an end, or the clock.
+    Arrival(Box<Arrival<Infallible>>),
     /// Lines of one stream, read together.
     Lines(Tapped),
+    /// A document, or what the API server says of objects that are not there.
+    Document(Box<Whole>),
     /// How the source itself fares.
     Status(Status),
     /// The person who watches has seen enough.
@@ -97,6 +103,69 @@ pub struct Tapped {
     /// How many more of the lines read so far were skipped, as they cannot matter; fewer where some of them are handed
     /// out after all.
     pub quiet: i64,
+}
+
+/// A document with all that it says, which is taken at once or not at all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Whole {
+    /// Where it comes from.
+    pub origin: SharedOrigin,
+    /// When it was taken; `None` where it tells itself.
+    pub taken: Option<Time>,
+    /// What it is.
+    pub content: Content,
+    /// What it says.
+    pub events: Vec<Event>,
+}
+
+/// What a document is, before it is read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Content {
+    /// As it was received, less its secrets; empty where nothing is recorded.
+    Bytes(Vec<u8>),
+    /// What of objects is not there.
+    Absent(Absent),
+}
+
+/// What the API server says of objects that are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Kind in the singular.
+    pub kind: Text,
+    /// API group; empty for the core group.
+    pub group: Text,
+    /// Namespace; empty for all, or for an object without one.
+    pub namespace: Text,
+    /// The one that is gone; `None`: all were listed, and there are no others.
+    pub name: Option<Text>,
+}
+
+impl Whole {
+    /// Reads a document; what became of it.
+    pub fn read(origin: &SharedOrigin, bytes: &[u8], taken: Option<Time>) -> (Whole, Read) {
+        let mut whole =
+            Whole { origin: Arc::clone(origin), taken, content: Content::Bytes(Vec::new()), events: Vec::new() };
+        let read = match document::read(bytes, Found { path: &origin.file, command: "" }) {
+            None => return (whole, Read::Unknown),
+            Some(Err(error)) => return (whole, Read::Broken(error)),
+            Some(Ok(document)) => document,
+        };
+        let taken = taken.or(read.taken);
+        let event = |(at, fact)| Event::of_document(Arc::clone(origin), at, taken, fact);
+        whole.events = read.facts.into_iter().map(event).collect();
+        (whole, Read::Said(read.losses))
+    }
+
+    /// What says that objects are not there.
+    pub fn absent(origin: &SharedOrigin, absent: Absent, taken: Option<Time>) -> Whole {
+        let Absent { kind, group, namespace, name } = absent.clone();
+        let state = match name {
+            None => State::Listed { kind, group, namespace },
+            Some(name) => State::Gone(Arc::new(Object { kind, group, namespace, name, ..Object::default() })),
+        };
+        let event = Event::of_document(Arc::clone(origin), None, taken, Fact::State(Box::new(state)));
+        Whole { origin: Arc::clone(origin), taken, content: Content::Absent(absent), events: vec![event] }
+    }
 }
 
 /// How a source fares: for the person who watches, and for what is said at the end.
@@ -134,6 +203,7 @@ pub struct Feed {
     to: mpsc::Sender<Said>,
     /// The limits.
     pub limits: LiveLimits,
+    is_recorded: bool,
 }
 
 /// Nobody listens any more: the source may end.
@@ -144,21 +214,39 @@ impl Feed {
     /// A channel.
     pub fn new(limits: LiveLimits) -> (Feed, mpsc::Receiver<Said>) {
         let (to, from) = mpsc::channel(limits.waiting_max);
-        (Feed { to, limits }, from)
+        (Feed { to, limits, is_recorded: false }, from)
+    }
+
+    /// The same for a run that is recorded: no secret passes, and documents come with their bytes.
+    pub fn recorded(self) -> Feed {
+        Feed { is_recorded: true, ..self }
     }
 
     /// Says something; waits while too much is waiting.
     pub async fn say(&self, said: Said) -> Result<(), Deaf> {
-        self.to.send(said).await.map_err(|_| Deaf)
+        self.to.send(self.passed(said)).await.map_err(|_| Deaf)
     }
 
     /// The same from a thread that reads files.
     pub fn say_blocking(&self, said: Said) -> Result<(), Deaf> {
-        self.to.blocking_send(said).map_err(|_| Deaf)
+        self.to.blocking_send(self.passed(said)).map_err(|_| Deaf)
+    }
+
+    /// What may be heard of it: without secrets where it is recorded.
+    fn passed(&self, mut said: Said) -> Said {
+        if !self.is_recorded {
+            return said;
+        }
+        match &mut said {
+            Said::Lines(tapped) => tapped.lines.iter_mut().for_each(redact_line),
+            Said::Status(Status::Trouble { what, .. } | Status::Lost { what }) => *what = redact(what).into_owned(),
+            Said::Arrival(_) | Said::Document(_) | Said::Status(_) | Said::Stop => {}
+        }
+        said
     }
 
     /// Says that something arrived.
-    pub async fn arrive(&self, arrival: Arrival<Item>) -> Result<(), Deaf> {
+    pub async fn arrive(&self, arrival: Arrival<Infallible>) -> Result<(), Deaf> {
         self.say(Said::Arrival(Box::new(arrival))).await
     }
 
@@ -169,16 +257,19 @@ impl Feed {
 
     /// Says what a document holds, as seen at this time. An error says why it cannot be read.
     pub async fn document(&self, origin: &SharedOrigin, bytes: &[u8], taken: Option<Time>) -> Result<Read, Deaf> {
-        let read = match document::read(bytes, Found { path: &origin.file, command: "" }) {
-            None => return Ok(Read::Unknown),
-            Some(Err(error)) => return Ok(Read::Broken(error)),
-            Some(Ok(document)) => document,
-        };
-        let taken = taken.or(read.taken);
-        for (at, fact) in read.facts {
-            self.arrive(Arrival::Item(Item::Event(Event::of_document(Arc::clone(origin), at, taken, fact)))).await?;
+        if !self.is_recorded {
+            let (whole, read) = Whole::read(origin, bytes, taken);
+            if !whole.events.is_empty() {
+                self.say(Said::Document(Box::new(whole))).await?;
+            }
+            return Ok(read);
         }
-        Ok(Read::Said(read.losses))
+        let bytes = redact::document(bytes).into_owned();
+        let (mut whole, read) = Whole::read(origin, &bytes, taken);
+        // What nobody can read today, another version may.
+        whole.content = Content::Bytes(bytes);
+        self.say(Said::Document(Box::new(whole))).await?;
+        Ok(read)
     }
 
     /// The same from a thread that reads files, in which a document tells itself when it was taken.
@@ -186,10 +277,21 @@ impl Feed {
         Handle::current().block_on(self.document(origin, bytes, taken))
     }
 
-    /// Says one state, as seen at this time.
-    pub async fn state(&self, origin: &SharedOrigin, taken: Option<Time>, state: State) -> Result<(), Deaf> {
-        let fact = Fact::State(Box::new(state));
-        self.arrive(Arrival::Item(Item::Event(Event::of_document(Arc::clone(origin), None, taken, fact)))).await
+    /// Says that objects are not there, as seen at this time.
+    pub async fn absent(&self, origin: &SharedOrigin, absent: Absent, taken: Option<Time>) -> Result<(), Deaf> {
+        self.say(Said::Document(Box::new(Whole::absent(origin, absent, taken)))).await
+    }
+}
+
+/// Takes secrets out of all the texts of a line.
+fn redact_line(line: &mut Line) {
+    if let Cow::Owned(text) = redact::line(&line.text) {
+        line.text = text.into();
+    }
+    for shared in [&mut line.command, &mut line.header].into_iter().flatten() {
+        if let Cow::Owned(text) = redact::line(shared) {
+            *shared = text.into();
+        }
     }
 }
 

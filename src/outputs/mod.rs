@@ -5,7 +5,6 @@
 pub mod fields;
 pub mod junit;
 pub mod ndjson;
-pub mod redact;
 pub mod schema;
 pub mod text;
 
@@ -18,6 +17,7 @@ use crate::engine::check::Checked;
 use crate::engine::finding::Finding;
 use crate::engine::trace::Trace;
 use crate::engine::{Stats, cause::Severity, finding::Stage};
+use crate::redact::redact;
 
 /// What was read, understood, lost: the closing line of every output.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +57,7 @@ pub trait Output {
 
 /// Untrusted text made fit for a terminal: no secrets, on one line, nothing that a terminal or a reader's eye obeys.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    let text = redact::redact(text);
+    let text = redact(text);
     if !text.chars().any(|c| c.is_control() || is_deceiving(c)) {
         return text;
     }

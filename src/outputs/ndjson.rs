@@ -8,12 +8,12 @@ use meshwhy_parsers::time::Time;
 use serde_json::{Value, json};
 
 use super::fields::{fields, word};
-use super::redact::redact;
 use super::{Output, Summary, clusters, json_line, notes, open_causes, recovered, slugs};
 use crate::engine::cause::Cause;
 use crate::engine::check::Checked;
 use crate::engine::finding::{Candidate, Evidence, Finding};
 use crate::engine::trace::{Hop, Trace};
+use crate::redact::redact;
 
 /// The NDJSON format.
 pub struct Ndjson {

@@ -1,15 +1,18 @@
-//! The loop of `meshwhy tail`: what live sources say, into the engine, and what it finds, out.
+//! The loop of `meshwhy tail`: what live sources say, into the engine and onto the tape, and what it finds, out. A tape is
+//! replayed by the same loop.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::event::{Arrival, Event};
 use meshwhy_parsers::origin::{Role, SharedOrigin};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::Run;
 use crate::inputs::source::{Said, Status, Tapped};
+use crate::inputs::tape::{Played, Recorder, Tape};
 use crate::inputs::{Counts, InputLimits, Item, Losses};
 use crate::outputs::printable;
 
@@ -36,6 +39,7 @@ pub(super) struct Watching<'r> {
     look_took: Duration,
     status: StatusLine,
     asking: Asking,
+    recorder: Option<Recorder>,
 }
 
 /// Who asks the pods of a cluster what they say of themselves, or istiods of them.
@@ -58,8 +62,9 @@ impl Asking {
     }
 }
 
-impl Watching<'_> {
-    pub fn new(run: Run<'_>, clusters: BTreeSet<String>, asking: Asking) -> Watching<'_> {
+impl<'r> Watching<'r> {
+    /// Watches these clusters, whose pods are asked so.
+    pub fn new(run: Run<'r>, clusters: BTreeSet<String>, asking: Asking) -> Watching<'r> {
         let now = Instant::now();
         Watching {
             limits: run.config.input_limits,
@@ -73,35 +78,82 @@ impl Watching<'_> {
             is_news: false,
             looked_at: now,
             look_took: Duration::ZERO,
+            recorder: None,
         }
+    }
+
+    /// Records what is heard.
+    pub fn recording(self, recorder: Option<Recorder>) -> Watching<'r> {
+        Watching { recorder, ..self }
     }
 
     /// Hears until it is enough, or nobody reads what is found; returns the exit code.
     pub fn hear(mut self, heard: &mut Receiver<Said>) -> anyhow::Result<u8> {
         while let Some(said) = heard.blocking_recv() {
-            match said {
-                Said::Arrival(arrival) => self.arrival(*arrival)?,
-                Said::Lines(tapped) => self.lines(tapped)?,
-                Said::Status(status) => self.status(status),
-                Said::Stop => break,
+            let failed = self.recorder.as_mut().and_then(|recorder| recorder.said(&said));
+            self.not_recorded(failed);
+            let is_tick = matches!(&said, Said::Arrival(arrival) if matches!(**arrival, Arrival::Clock(_)));
+            if matches!(said, Said::Stop) {
+                break;
+            }
+            self.take(said)?;
+            if is_tick {
+                self.look_if_due()?;
+                self.status.draw(&self.counts);
             }
             if self.run.out.flush().is_err() {
                 break;
             }
         }
+        let failed = self.recorder.take().and_then(Recorder::finish);
+        self.not_recorded(failed);
+        self.close()
+    }
+
+    /// Takes what was recorded, and asks state where it was asked; returns the exit code.
+    pub fn replay(mut self, tape: &mut Tape) -> anyhow::Result<u8> {
+        while let Some(played) = tape.next_played() {
+            match played {
+                Played::Said(said) => self.take(said)?,
+                Played::Look => {
+                    self.run.engine.look();
+                    self.print()?;
+                }
+            }
+        }
+        for loss in tape.losses() {
+            self.losses.add(&self.limits, loss);
+        }
+        self.close()
+    }
+
+    fn close(mut self) -> anyhow::Result<u8> {
         self.status.clear();
         self.run.close(&self.counts, self.losses)
     }
 
-    fn arrival(&mut self, arrival: Arrival<Item>) -> anyhow::Result<()> {
+    /// Says that the tape fails, which does not end the watch.
+    fn not_recorded(&mut self, failed: Option<String>) {
+        if let Some(what) = failed {
+            self.status.say(&what);
+        }
+    }
+
+    fn take(&mut self, said: Said) -> anyhow::Result<()> {
+        match said {
+            Said::Arrival(arrival) => self.arrival(*arrival)?,
+            Said::Lines(tapped) => self.lines(tapped)?,
+            Said::Document(whole) => self.document(whole.events)?,
+            Said::Status(status) => self.status(status),
+            Said::Stop => {}
+        }
+        Ok(())
+    }
+
+    fn arrival(&mut self, arrival: Arrival<Infallible>) -> anyhow::Result<()> {
         match arrival {
-            Arrival::Item(item) => return self.item(item),
-            Arrival::Clock(now) => {
-                self.run.engine.feed(Arrival::Clock(now));
-                self.print()?;
-                self.look_if_due()?;
-                self.status.draw(&self.counts);
-            }
+            Arrival::Item(never) => match never {},
+            Arrival::Clock(now) => self.run.engine.feed(Arrival::Clock(now)),
             Arrival::Begin(origin) => {
                 self.counts.files += 1;
                 if origin.role == Role::Istiod {
@@ -112,22 +164,30 @@ impl Watching<'_> {
             Arrival::Gap(origin) => self.run.engine.feed(Arrival::Gap(origin)),
             Arrival::End(origin) => self.run.engine.feed(Arrival::End(origin)),
         }
-        Ok(())
+        self.print()
     }
 
     fn lines(&mut self, tapped: Tapped) -> anyhow::Result<()> {
-        self.counts.lines += tapped.read;
+        self.counts.lines = self.counts.lines.saturating_add(tapped.read);
         self.counts.quiet = self.counts.quiet.saturating_add_signed(tapped.quiet);
-        tapped.lines.into_iter().try_for_each(|line| self.item(Item::Line(line)))
+        for line in tapped.lines {
+            self.is_news = true;
+            if let Some(origin) = self.run.take(Item::Line(line)) {
+                self.asking.ask(&origin);
+            }
+            self.print()?;
+        }
+        Ok(())
     }
 
-    fn item(&mut self, item: Item) -> anyhow::Result<()> {
-        if matches!(item, Item::Event(_)) {
-            self.counts.documents += 1;
+    fn document(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+        if events.is_empty() {
+            return Ok(());
         }
+        self.counts.documents += 1;
         self.is_news = true;
-        if let Some(origin) = self.run.take(item) {
-            self.asking.ask(&origin);
+        for event in events {
+            self.run.take(Item::Event(event));
         }
         self.print()
     }
@@ -139,6 +199,8 @@ impl Watching<'_> {
             return Ok(());
         }
         let begin = Instant::now();
+        let failed = self.recorder.as_mut().and_then(Recorder::looked);
+        self.not_recorded(failed);
         self.run.engine.look();
         self.is_news = false;
         self.looked_at = Instant::now();

@@ -215,7 +215,7 @@ pub(super) fn without_user(url: &str) -> Text {
 }
 
 /// Whether a setting is a credential, as far as its name and its form tell.
-pub(super) fn is_secret(name: &str, value: &str) -> bool {
+pub fn is_secret(name: &str, value: &str) -> bool {
     const ANYWHERE: [&str; 7] = ["password", "passwd", "passphrase", "secret", "credential", "credentials", "apikey"];
     const LAST: [&str; 7] = ["key", "token", "pass", "pwd", "auth", "license", "dsn"];
     let mut words = words(name);

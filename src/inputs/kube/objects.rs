@@ -12,8 +12,6 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, TypeMe
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, ResourceExt};
 use meshwhy_parsers::origin::{Origin, Role, SharedOrigin};
-use meshwhy_parsers::state::State;
-use meshwhy_parsers::state::object::Object;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -22,7 +20,7 @@ use super::followers::Followers;
 use super::troubles::Troubles;
 use super::{Cluster, plain};
 use crate::inputs::clock::now;
-use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
+use crate::inputs::source::{Absent, Deaf, Feed, Read, Said, Status};
 
 /// Objects of one page of a list: while it is read, it takes several times its size.
 pub(super) const PAGE: u32 = 200;
@@ -329,9 +327,8 @@ impl Watch {
         if !self.kind.is_whole() || (self.kind.only_istiod && self.there.is_empty()) {
             return Ok(());
         }
-        let namespace = self.kind.namespace(&self.namespace);
-        let (kind, group) = (self.kind.kind.into(), self.kind.group.into());
-        self.feed.state(&self.origin, now(), State::Listed { kind, group, namespace: namespace.into() }).await
+        let absent = self.absent(self.kind.namespace(&self.namespace), None);
+        self.feed.absent(&self.origin, absent, now()).await
     }
 
     async fn seen(&mut self, object: DynamicObject) -> Result<(), Deaf> {
@@ -361,14 +358,16 @@ impl Watch {
         if let Some(followers) = &mut self.followers {
             followers.gone(namespace, name).await?;
         }
-        let object = Object {
+        self.feed.absent(&self.origin, self.absent(namespace, Some(name)), now()).await
+    }
+
+    fn absent(&self, namespace: &str, name: Option<&str>) -> Absent {
+        Absent {
             kind: self.kind.kind.into(),
             group: self.kind.group.into(),
-            namespace: namespace.as_str().into(),
-            name: name.as_str().into(),
-            ..Object::default()
-        };
-        self.feed.state(&self.origin, now(), State::Gone(Arc::new(object))).await
+            namespace: namespace.into(),
+            name: name.map(Into::into),
+        }
     }
 
     /// Says what does not work, once until it works again; returns how long to wait.
