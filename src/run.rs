@@ -21,11 +21,8 @@ use crate::inputs::kube::review::Review;
 use crate::inputs::live::Live;
 use crate::inputs::source::Feed;
 use crate::inputs::stdin::{Heard, Stdin};
-use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, kube, stop, xds};
-}
-
 use crate::inputs::tape::{self, Recorder, Tape};
-use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, kube, stop, xds};
+use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, kube, stop, xds};
 use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
