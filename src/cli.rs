@@ -11,6 +11,7 @@ use meshwhy_parsers::frame::Scan;
 use crate::config::{self, Asked, Colour, Credentials, FailOn, Form, ReplayConfig, TailConfig, Task, XdsConfig};
 use crate::engine::cause::Severity;
 use crate::inputs::admin::Program;
+use crate::inputs::clock::Clock;
 use crate::inputs::direct::Address;
 use crate::inputs::kube::ISTIOD_NAMESPACE;
 use crate::inputs::source::LiveLimits;
@@ -125,6 +126,10 @@ struct Tail {
 
     #[command(flatten)]
     xds: Xds,
+
+    /// What time it is when it begins (RFC 3339), to watch what was recorded as if it were then.
+    #[arg(long, value_name = "TIME", hide = true)]
+    clock: Option<String>,
 
     #[command(flatten)]
     judging: Judging,
@@ -813,6 +818,7 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         record: flags.record,
         xds,
         addresses,
+        clock: flags.clock.map(|text| config::moment("--clock", &text)).transpose()?.map(Clock::at).unwrap_or_default(),
         ..TailConfig::of(replay, (!without_clusters).then_some(watched))
     };
     crate::run::tail(&config, &mut *flags.naming.output(true), out)

@@ -16,7 +16,7 @@ use crate::engine::cause::{Cause, Severity};
 use crate::engine::finding::EVIDENCE_MAX;
 use crate::engine::world::FACTS_PER_KIND_MAX;
 use crate::inputs::InputLimits;
-use crate::inputs::clock::now;
+use crate::inputs::clock::{Clock, now};
 use crate::inputs::direct::Address;
 use crate::inputs::kube::{ISTIOD_NAMESPACE, Selection, Since, Watched};
 use crate::inputs::source::LiveLimits;
@@ -100,6 +100,8 @@ pub struct TailConfig {
     pub record: Option<PathBuf>,
     /// The limits of live sources.
     pub limits: LiveLimits,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 impl TailConfig {
@@ -116,6 +118,7 @@ impl TailConfig {
             lines: None,
             record: None,
             limits: LiveLimits::default(),
+            clock: Clock::default(),
         }
     }
 }

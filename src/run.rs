@@ -134,6 +134,7 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
     if config.record.is_some() {
         feed = feed.recorded();
     }
+    feed.clock = config.clock;
     let mut asking = Asking::default();
     let mut clusters = BTreeSet::new();
     if let Some(watched) = &config.watched {

@@ -506,14 +506,26 @@ impl Running {
 
     /// Reads until a line holds this.
     pub fn until(&mut self, text: &str) -> String {
+        self.up_to(text).pop().expect("it ends with that line")
+    }
+
+    /// Reads up to the first line that holds this; gives all of them.
+    pub fn up_to(&mut self, text: &str) -> Vec<String> {
         let mut read = Vec::new();
-        loop {
+        while !read.last().is_some_and(|line: &String| line.contains(text)) {
             match self.lines.recv_timeout(PRINTED_WITHIN) {
-                Ok(line) if line.contains(text) => return line,
                 Ok(line) => read.push(line),
                 Err(why) => panic!("no line holds {text:?} ({why}):\n{}", read.join("\n")),
             }
         }
+        read
+    }
+
+    /// Ends it as a person does; gives what it says then.
+    pub fn interrupt(&mut self) -> Vec<String> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it can be told").success());
+        std::iter::from_fn(|| self.lines.recv_timeout(PRINTED_WITHIN).ok()).collect()
     }
 }
 

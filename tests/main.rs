@@ -13,6 +13,7 @@ mod invariants;
 mod kubectl;
 mod live;
 mod live_causes;
+mod live_samples;
 mod repaired;
 mod schema;
 mod secrets;

@@ -19,7 +19,7 @@ use notify::{RecursiveMode, Watcher};
 
 use super::files::{self, Named};
 use super::source::{Deaf, Feed, Lines, Read, Said, Status};
-use super::{InputLimits, Stream, origin_of};
+use super::{Contexts, InputLimits, Stream, origin_of};
 
 /// How long to wait for a file to change before they are all looked at.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -46,7 +46,9 @@ pub fn follow(followed: Followed, feed: Feed) {
         followed,
         feed,
         files: BTreeMap::new(),
-        hints: Vec::new(),
+        hints: BTreeMap::new(),
+        clusters: BTreeMap::new(),
+        contexts: Contexts::default(),
         said: BTreeSet::new(),
         renamed: BTreeMap::new(),
         is_begun: false,
@@ -82,8 +84,12 @@ struct Following {
     feed: Feed,
     changes: Changes,
     files: BTreeMap<PathBuf, Tailed>,
-    /// What the names of all files so far told of their clusters.
-    hints: Vec<Hints>,
+    /// What all files so far, by their names and heads, tell of their clusters.
+    hints: BTreeMap<PathBuf, Hints>,
+    /// The clusters that follow from that.
+    clusters: BTreeMap<PathBuf, Box<str>>,
+    /// The clusters that commands in saved sessions name.
+    contexts: Contexts,
     /// What was said that need not be said again.
     said: BTreeSet<String>,
     /// Files that were read under a name that another file has now, with the bytes read: in this round they appear under
@@ -120,7 +126,9 @@ struct Log {
 impl Following {
     fn round(&mut self) -> Result<(), Deaf> {
         let mut is_news = false;
-        for named in self.named()? {
+        let there = self.named()?;
+        self.settle_clusters(&there);
+        for named in there {
             is_news |= self.look_at(&named)?;
         }
         let gone: Vec<PathBuf> = self.files.keys().filter(|path| fs::metadata(path).is_err()).cloned().collect();
@@ -142,6 +150,28 @@ impl Following {
             self.lose(loss)?;
         }
         Ok(named)
+    }
+
+    /// Settles whose each file is that was not there before: what one of them tells may name the cluster of others.
+    fn settle_clusters(&mut self, there: &[Named]) {
+        let mut is_new = false;
+        for named in there {
+            if self.hints.contains_key(&named.path) {
+                continue;
+            }
+            let Ok(mut file) = File::open(&named.path) else { continue };
+            let (head, _) = files::head(&mut file);
+            let place = origin::place(&named.below, &named.above);
+            let given = files::given(&self.followed.cluster_names, &named.path);
+            is_new = true;
+            self.hints.insert(named.path.clone(), Hints { given, place, context: None, told: origin::told(&head) });
+        }
+        if is_new {
+            let hints: Vec<Hints> = self.hints.values().cloned().collect();
+            let clusters = origin::clusters(&hints);
+            self.contexts = Contexts::of(&clusters);
+            self.clusters = self.hints.keys().cloned().zip(clusters).collect();
+        }
     }
 
     fn look_at(&mut self, named: &Named) -> Result<bool, Deaf> {
@@ -186,11 +216,8 @@ impl Following {
         };
         let (head, _) = files::head(&mut file);
         let name = named.path.display().to_string();
-        let place = origin::place(&named.below, &named.above);
-        let given = files::given(&self.followed.cluster_names, &named.path);
-        let hints = Hints { given, place, context: None, told: origin::told(&head) };
-        self.hints.push(hints.clone());
-        let cluster = origin::clusters(&self.hints).pop().unwrap_or_default();
+        let Some(hints) = self.hints.get(&named.path).cloned() else { return Ok(false) };
+        let cluster = self.clusters.get(&named.path).cloned().unwrap_or_default();
         let stream = Stream { name: name.as_str().into(), hints, is_repeat: false };
         let origin = Arc::new(origin_of(&stream, &cluster));
         match sniff::format(&head, &name) {
@@ -278,15 +305,15 @@ impl Following {
         if is_other {
             // What the old one still holds is read to its end first.
             while log.take(self.feed.limits.turn_bytes) {
-                log.say(&self.feed)?;
+                log.say(&self.feed, &mut self.contexts)?;
             }
             let Ok(file) = File::open(path) else { return Ok(false) };
-            log.finish(&self.feed)?;
+            log.finish(&self.feed, &mut self.contexts)?;
             self.renamed.insert(log.id, log.read);
             log.anew(self.followed.scan, &origin, Some(file), meta);
         }
         let is_news = log.take(self.feed.limits.turn_bytes);
-        log.say(&self.feed)?;
+        log.say(&self.feed, &mut self.contexts)?;
         Ok(is_news)
     }
 
@@ -294,9 +321,9 @@ impl Following {
         let Some(Tailed { origin, what }) = self.files.remove(path) else { return Ok(()) };
         if let What::Log(mut log) = what {
             while log.take(self.feed.limits.turn_bytes) {
-                log.say(&self.feed)?;
+                log.say(&self.feed, &mut self.contexts)?;
             }
-            log.finish(&self.feed)?;
+            log.finish(&self.feed, &mut self.contexts)?;
             self.feed.say_blocking(Said::Arrival(Box::new(Arrival::End(origin))))?;
         }
         Ok(())
@@ -360,13 +387,20 @@ impl Log {
         length > 0
     }
 
-    fn finish(&mut self, feed: &Feed) -> Result<(), Deaf> {
+    fn finish(&mut self, feed: &Feed, contexts: &mut Contexts) -> Result<(), Deaf> {
         self.lines.finish();
-        self.say(feed)
+        self.say(feed, contexts)
     }
 
-    fn say(&mut self, feed: &Feed) -> Result<(), Deaf> {
-        self.lines.said().map_or(Ok(()), |said| feed.say_blocking(said))
+    fn say(&mut self, feed: &Feed, contexts: &mut Contexts) -> Result<(), Deaf> {
+        let Some(mut said) = self.lines.said() else { return Ok(()) };
+        if let Said::Lines(tapped) = &mut said {
+            tapped
+                .lines
+                .iter_mut()
+                .for_each(|line| line.origin = contexts.origin(&line.origin, line.command.as_deref()));
+        }
+        feed.say_blocking(said)
     }
 }
 

@@ -267,7 +267,7 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         .zip(&clusters)
         .map(|(stream, cluster)| (!stream.is_repeat).then(|| Arc::new(origin_of(stream, cluster))))
         .collect();
-    let mut contexts = Contexts { known: clusters.clone(), last: None };
+    let mut contexts = Contexts::of(&clusters);
     let said = intake.documents.into_iter().filter_map(|said| {
         let origin = origins.get(said.stream as usize)?.as_ref()?;
         let origin = match &said.standing {
@@ -292,7 +292,7 @@ pub fn read(wanted: &Wanted<'_>, stdin: Option<Stdin>) -> anyhow::Result<Batch> 
         dated,
         ahead: None,
         sources: sources.collect(),
-        contexts: Contexts { known: clusters, last: None },
+        contexts: Contexts::of(&clusters),
         origins,
         parts: lines_before(&intake.crew.parts),
         sorted: Sorted::of(sorters),
@@ -355,6 +355,7 @@ fn document(origin: SharedOrigin, said: documents::Said) -> Event {
 }
 
 /// The clusters that commands in a saved session name: `$ kubectl --context west get svc`.
+#[derive(Default)]
 struct Contexts {
     known: Vec<Box<str>>,
     /// The last one made, as the rows of one answer follow each other.
@@ -362,6 +363,11 @@ struct Contexts {
 }
 
 impl Contexts {
+    /// Where these clusters are known, one for each file.
+    fn of(clusters: &[Box<str>]) -> Contexts {
+        Contexts { known: clusters.to_vec(), last: None }
+    }
+
     /// The origin of a document within a text: the command above it knows better than the document itself.
     fn origin_at(&mut self, origin: &SharedOrigin, standing: &Standing) -> SharedOrigin {
         let named = self.origin(origin, Some(&standing.command));

@@ -16,6 +16,7 @@ use meshwhy_parsers::time::Time;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::clock::Clock;
 use crate::redact::{self, redact};
 
 /// The limits of live sources, all of them.
@@ -204,6 +205,8 @@ pub struct Feed {
     /// The limits.
     pub limits: LiveLimits,
     is_recorded: bool,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// Nobody listens any more: the source may end.
@@ -214,7 +217,7 @@ impl Feed {
     /// A channel.
     pub fn new(limits: LiveLimits) -> (Feed, mpsc::Receiver<Said>) {
         let (to, from) = mpsc::channel(limits.waiting_max);
-        (Feed { to, limits, is_recorded: false }, from)
+        (Feed { to, limits, is_recorded: false, clock: Clock::default() }, from)
     }
 
     /// The same for a run that is recorded: no secret passes, and documents come with their bytes.

@@ -253,6 +253,17 @@ impl KubeApi {
         self.shared.change(|state| state.bookmarks += 1);
     }
 
+    /// Whether there is a pod of this name.
+    pub fn has_pod(&self, namespace: &str, pod: &str) -> bool {
+        self.shared.lock().store.pod(namespace, pod).is_some()
+    }
+
+    /// Whether a pod that is there has such a container.
+    pub fn has_container(&self, namespace: &str, pod: &str, container: &str) -> bool {
+        let state = self.shared.lock();
+        state.store.pod(namespace, pod).is_some_and(|pod| answer::containers(pod).iter().any(|name| name == container))
+    }
+
     // --- logs
 
     /// A container prints a line, now.
@@ -332,6 +343,18 @@ impl KubeApi {
     ) {
         let place = (namespace.to_string(), pod.to_string(), port);
         self.shared.lock().ports.insert(place, Arc::new(handler));
+    }
+
+    /// Something on a port of a pod answers a path, whatever the query, with this; other paths as before, or by 404.
+    pub fn serve_path(&self, namespace: &str, pod: &str, port: u16, path: &str, body: String) {
+        let place = (namespace.to_string(), pod.to_string(), port);
+        let before = self.shared.lock().ports.get(&place).cloned();
+        let path = path.to_string();
+        self.serve(namespace, pod, port, move |target| match &before {
+            _ if target.split('?').next() == Some(&path) => (200, body.clone()),
+            Some(before) => before(target),
+            None => (404, "404 page not found\n".to_string()),
+        });
     }
 
     // --- credentials and permissions

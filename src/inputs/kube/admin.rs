@@ -15,7 +15,6 @@ use tokio::time::{Instant, sleep_until};
 use super::plain;
 use super::troubles::Troubles;
 use crate::inputs::admin::{self, Declined, Program, Request};
-use crate::inputs::clock::now;
 use crate::inputs::source::{Deaf, Feed, Read, Said, Status};
 
 /// How often it is looked whom to ask.
@@ -170,7 +169,7 @@ async fn ask_pod(client: Client, feed: Feed, pod: SharedOrigin) -> Result<Answer
             }
         };
         let origin = document_of(&pod, path);
-        let losses = match feed.document(&origin, &bytes, now()).await? {
+        let losses = match feed.document(&origin, &bytes, feed.clock.now()).await? {
             Read::Broken(error) => vec![error],
             Read::Said(losses) => losses,
             Read::Unknown => vec![format!("it answers something that is no {}: nothing of it is read", noun(path))],

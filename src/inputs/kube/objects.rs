@@ -19,7 +19,6 @@ use super::backoff::{Backoff, Rest};
 use super::followers::Followers;
 use super::troubles::Troubles;
 use super::{Cluster, plain};
-use crate::inputs::clock::now;
 use crate::inputs::source::{Absent, Deaf, Feed, Read, Said, Status};
 
 /// Objects of one page of a list: while it is read, it takes several times its size.
@@ -328,7 +327,7 @@ impl Watch {
             return Ok(());
         }
         let absent = self.absent(self.kind.namespace(&self.namespace), None);
-        self.feed.absent(&self.origin, absent, now()).await
+        self.feed.absent(&self.origin, absent, self.feed.clock.now()).await
     }
 
     async fn seen(&mut self, object: DynamicObject) -> Result<(), Deaf> {
@@ -342,7 +341,7 @@ impl Watch {
         {
             followers.seen(&pod).await?;
         }
-        let losses = match self.feed.document(&self.origin, &bytes, now()).await? {
+        let losses = match self.feed.document(&self.origin, &bytes, self.feed.clock.now()).await? {
             Read::Broken(error) => vec![error],
             Read::Said(losses) => losses,
             Read::Unknown => Vec::new(),
@@ -358,7 +357,7 @@ impl Watch {
         if let Some(followers) = &mut self.followers {
             followers.gone(namespace, name).await?;
         }
-        self.feed.absent(&self.origin, self.absent(namespace, Some(name)), now()).await
+        self.feed.absent(&self.origin, self.absent(namespace, Some(name)), self.feed.clock.now()).await
     }
 
     fn absent(&self, namespace: &str, name: Option<&str>) -> Absent {
