@@ -1,11 +1,11 @@
 //! Flags and subcommands.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use meshwhy_parsers::frame::Scan;
 
 use crate::config::{self, Asked, Colour, Credentials, FailOn, Form, ReplayConfig, TailConfig, Task, XdsConfig};
@@ -685,13 +685,20 @@ fn with_limits(help: &str, limits: &[config::Limit]) -> String {
     help
 }
 
+/// As what the program is known to kubectl: it runs `kubectl-NAME` for `kubectl NAME`.
+const PLUGIN: &str = "kubectl-meshwhy";
+
 /// Runs the program; returns its exit code.
 pub fn main() -> u8 {
-    let cli = match Cli::try_parse() {
+    let ran_as = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
+    let is_plugin = ran_as.file_stem().is_some_and(|name| name == PLUGIN);
+    let command = if is_plugin { Cli::command().bin_name("kubectl meshwhy") } else { Cli::command() };
+    let read = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match read {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; nothing can be done where even these cannot be printed.
-            let _ = error.print();
+            let _ = if is_plugin { print_of_plugin(&error) } else { error.print() };
             return if error.use_stderr() { 2 } else { 0 };
         }
     };
@@ -706,6 +713,17 @@ pub fn main() -> u8 {
             eprintln!("meshwhy: {error:#}");
             2
         }
+    }
+}
+
+/// Prints help or an error as `kubectl meshwhy` says it: examples begin so, too.
+fn print_of_plugin(error: &clap::Error) -> io::Result<()> {
+    let is_terminal = if error.use_stderr() { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let text = if is_terminal { error.render().ansi().to_string() } else { error.render().to_string() };
+    let text = text.replace("\n  meshwhy ", "\n  kubectl meshwhy ");
+    match error.use_stderr() {
+        true => io::stderr().write_all(text.as_bytes()),
+        false => io::stdout().write_all(text.as_bytes()),
     }
 }
 

@@ -3,6 +3,8 @@
 mod asked;
 mod cli;
 mod common;
+mod deploy;
+mod direct;
 mod doctor;
 mod documents;
 mod envoy;
