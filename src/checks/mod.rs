@@ -13,6 +13,7 @@ pub mod modes;
 pub mod networks;
 pub mod peers;
 pub mod pods;
+pub mod pushed;
 pub mod remote_clusters;
 pub mod remote_control_plane;
 pub mod remote_secrets;
@@ -58,6 +59,7 @@ pub static ALL: &[&Check] = &[
     &services::CHECK,
     &locality::CHECK,
     &stale::CHECK,
+    &pushed::CHECK,
     &modes::CHECK,
     &tried::CHECK,
 ];

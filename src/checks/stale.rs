@@ -8,6 +8,7 @@ use meshwhy_parsers::state::istiod::Said;
 use meshwhy_parsers::state::object::Body;
 use meshwhy_parsers::time::Time;
 
+use super::pushed;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
 use crate::engine::mesh::{Class, Cluster, Mesh};
@@ -101,6 +102,8 @@ struct Left<'m> {
     namespace: String,
     workload: String,
     addresses: Vec<String>,
+    /// What istiod would push, where that is known and has lacked them for so long that no push is on its way.
+    unpushed: Option<(&'m Arc<Event>, Time)>,
 }
 
 /// What istiods and proxies hold of clusters whose pods are known.
@@ -124,6 +127,7 @@ fn left_behind(mesh: &Mesh) -> Vec<Item> {
                             namespace: endpoint.namespace.to_string(),
                             workload: endpoint.workload.to_string(),
                             addresses: Vec::new(),
+                            unpushed: None,
                         });
                         push(&mut entry.addresses, address);
                     }
@@ -131,6 +135,7 @@ fn left_behind(mesh: &Mesh) -> Vec<Item> {
             }
         }
         for proxy in cluster.proxies() {
+            let apart = proxy.apart(pushed::SETTLE);
             for (host, endpoints) in mesh.held_by_host(cluster, proxy).unwrap_or_default() {
                 for endpoint in endpoints {
                     let Class::Stale { cluster: source } = &endpoint.class else { continue };
@@ -140,7 +145,11 @@ fn left_behind(mesh: &Mesh) -> Vec<Item> {
                         namespace: endpoint.namespace.clone(),
                         workload: endpoint.workload.clone(),
                         addresses: Vec::new(),
+                        unpushed: None,
                     });
+                    let kept = apart.iter().flat_map(|apart| apart.kept.iter().map(|kept| (apart.pushed, kept)));
+                    let mut same = kept.filter(|(_, ((_, addr), _))| *addr.host == *endpoint.address);
+                    entry.unpushed = entry.unpushed.or(same.next().map(|(pushed, (_, since))| (pushed, *since)));
                     push(&mut entry.addresses, &endpoint.address);
                 }
             }
@@ -165,7 +174,7 @@ fn item(source: &Cluster, host: &str, left: &Left<'_>, now: Option<Time>) -> Opt
     let is_settled = match (newest_pod, now) {
         (Some(created), Some(now)) => SETTLED_S < now.since(created).as_secs() as i64,
         _ => false,
-    };
+    } || left.unpushed.is_some();
     if !is_settled {
         let remedy = "If the documents were saved at different moments of a rollout, nothing is to be done; else restart or resync that istiod.";
         return Some(Item::warn(source.title(), object, reason, remedy));
@@ -183,6 +192,14 @@ fn item(source: &Cluster, host: &str, left: &Left<'_>, now: Option<Time>) -> Opt
             &format!("{host}: {addresses}"),
             &format!("{} still holds the address", left.holder),
         );
+    let verdict = match left.unpushed {
+        Some((event, since)) => verdict.because_quote(
+            event,
+            &format!("{host}: not {addresses}"),
+            &format!("what istiod would push to it, without them since {since}: they were not taken away there"),
+        ),
+        None => verdict,
+    };
     let verdict = with_pods(verdict, source, &left.namespace, &left.workload);
     Some(Item::fail(source.title(), object, reason, "stale-endpoint", verdict))
 }

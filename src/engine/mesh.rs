@@ -3,6 +3,7 @@
 //! A fold over state events: the last document about a thing replaces what was known of it, a table row only fills what
 //! no document says. Checks, traces and causes ask it; nothing in it reasons.
 
+mod apart;
 mod cluster;
 mod endpoints;
 mod identity;
@@ -20,6 +21,7 @@ use meshwhy_parsers::event::{Event, Fact, Text};
 use meshwhy_parsers::objects;
 use meshwhy_parsers::state::State;
 
+pub use apart::Lasting;
 pub use cluster::{
     Cluster, ControlPlane, GATEWAY_API, GATEWAY_NAME, GLOBAL, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy,
     REMOTE_SECRET, RemoteSecret, SECRET_PREFIX, env, is_east_west, workload_of,

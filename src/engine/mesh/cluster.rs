@@ -4,18 +4,20 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use meshwhy_parsers::admin;
 use meshwhy_parsers::cert::Cert;
-use meshwhy_parsers::event::{Event, Fact, Text};
+use meshwhy_parsers::event::{Addr, Event, Fact, Text};
 use meshwhy_parsers::state::istiod::{IstiodState, RemoteRow, Said};
 use meshwhy_parsers::state::object::{self, Body, Container, Kubeconfig, MeshConfig, Object};
 use meshwhy_parsers::state::proxy::{
     HeldSecret, ProxyCluster, ProxyEndpoint, ProxyListener, ProxyNode, ProxyRoute, ProxyState, Rejected, Stat, ToldBy,
 };
-use meshwhy_parsers::state::{State, ZtunnelDump};
+use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
+use super::apart::{Apart, Lasting};
 use super::{Doc, Version};
 
 /// Label that names a network.
@@ -34,6 +36,9 @@ pub const GLOBAL: &str = "istio.io/global";
 /// The same where control planes are peered.
 const SCOPE: &str = "solo.io/service-scope";
 
+/// A dump that was taken so long before is not held against what istiod pushes now.
+const FORGOTTEN: Duration = Duration::from_secs(300);
+
 /// Kind, API group, namespace and name.
 type Key = (Text, Text, Text, Text);
 
@@ -46,6 +51,8 @@ pub struct Cluster {
     proxies: BTreeMap<Text, Proxy>,
     istiods: BTreeMap<Text, Istiod>,
     ztunnels: BTreeMap<Text, Arc<Event>>,
+    /// By file of the dump: workloads, by uid.
+    ztunnels_apart: BTreeMap<Text, Apart<Text>>,
     /// Certificates of loose files.
     pub(super) certs: Vec<Arc<Event>>,
     /// The newest time that stands in a document of it: they were taken then or later.
@@ -73,6 +80,8 @@ pub struct Proxy {
     pub name: Text,
     documents: Vec<Doc<ProxyState>>,
     rows: Vec<Arc<Event>>,
+    /// By cluster of the proxy and address.
+    apart: Apart<(Text, Addr)>,
 }
 
 /// What is known of an istiod.
@@ -179,6 +188,7 @@ impl Cluster {
             proxies: BTreeMap::new(),
             istiods: BTreeMap::new(),
             ztunnels: BTreeMap::new(),
+            ztunnels_apart: BTreeMap::new(),
             certs: Vec::new(),
             latest: None,
             said: 0,
@@ -213,9 +223,13 @@ impl Cluster {
 
     pub(super) fn put_proxy(&mut self, document: Doc<ProxyState>) {
         let name = document.proxy.clone();
-        let documents = &mut self.proxy_mut(&name).documents;
-        documents.retain(|known| !is_renewed(&known.event, &document.event));
-        documents.push(document);
+        let proxy = self.proxy_mut(&name);
+        let has_endpoints = document.endpoints.is_some();
+        proxy.documents.retain(|known| !is_renewed(&known.event, &document.event));
+        proxy.documents.push(document);
+        if has_endpoints {
+            proxy.compare();
+        }
     }
 
     fn proxy_mut(&mut self, name: &Text) -> &mut Proxy {
@@ -225,9 +239,13 @@ impl Cluster {
 
     pub(super) fn put_istiod(&mut self, document: Doc<IstiodState>) {
         let pod = document.istiod.clone();
+        let is_ambient = matches!(document.said, Said::Ambient { .. });
         let documents = &mut self.istiod_mut(&pod).documents;
         documents.retain(|known| !is_renewed(&known.event, &document.event));
         documents.push(document);
+        if is_ambient {
+            self.compare_ztunnels(None);
+        }
     }
 
     fn istiod_mut(&mut self, pod: &Text) -> &mut Istiod {
@@ -237,6 +255,34 @@ impl Cluster {
 
     pub(super) fn put_ztunnel(&mut self, event: &Arc<Event>) {
         self.ztunnels.insert(event.origin.file.clone(), Arc::clone(event));
+        self.compare_ztunnels(Some(&event.origin.file));
+    }
+
+    /// Holds what ztunnels hold, or one of them, against the workloads that istiod would push.
+    fn compare_ztunnels(&mut self, file: Option<&str>) {
+        let pushed = self.istiods.values().flat_map(Istiod::documents).filter_map(|document| match &document.said {
+            Said::Ambient { workloads, .. } => Some((&document.event, workloads)),
+            _ => None,
+        });
+        let Some((pushed_by, pushed)) = pushed.max_by_key(|(event, _)| event.at) else { return };
+        let is_wanted = |event: &Event| {
+            let is_recent = || event.at.zip(pushed_by.at).is_some_and(|(at, now)| now.since(at) < FORGOTTEN);
+            file.map_or_else(is_recent, |file| *event.origin.file == *file)
+        };
+        let dumps = self.ztunnels().filter(|(event, dump)| dump.parts.workloads && is_wanted(event));
+        let uids = |of: &[ZtunnelWorkload]| of.iter().map(|workload| workload.uid.clone()).collect::<BTreeSet<Text>>();
+        let held: Vec<_> = dumps.map(|(event, dump)| (Arc::clone(event), uids(&dump.workloads))).collect();
+        let pushed = (!held.is_empty()).then(|| uids(pushed)).unwrap_or_default();
+        let pushed_by = Arc::clone(pushed_by);
+        for (event, held) in held {
+            let apart = self.ztunnels_apart.entry(event.origin.file.clone()).or_default();
+            apart.see((&event, held), (&pushed_by, pushed.clone()));
+        }
+    }
+
+    /// What of the workloads of each ztunnel has differed for so long from what istiod would push, by uid.
+    pub fn ztunnels_apart(&self, settle: Duration) -> impl Iterator<Item = Lasting<'_, Text>> {
+        self.ztunnels_apart.values().filter_map(move |apart| apart.lasting(settle))
     }
 
     /// Takes a table row in that is no object.
@@ -682,6 +728,10 @@ impl Cluster {
     }
 }
 
+fn key_of(endpoint: &ProxyEndpoint) -> (Text, Addr) {
+    (endpoint.cluster.clone(), endpoint.addr.clone())
+}
+
 /// The name of the workload that made a pod: `sleep` of `sleep-5b7d9c6f4-x2x9z`.
 pub fn workload_of(pod: &Object) -> &str {
     let name = &pod.name;
@@ -738,6 +788,39 @@ impl Proxy {
             state.secrets.as_ref().filter(|secrets| secrets.iter().any(|secret| !secret.certs.is_empty()))
         });
         whole.or_else(|| self.last(ToldBy::Proxy, |state| state.secrets.as_ref()))
+    }
+
+    /// Holds the last config dump against what istiod would push, cluster by cluster that it would push endpoints of.
+    fn compare(&mut self) {
+        let last = |by: ToldBy, is: fn(&ProxyState) -> bool| {
+            let of =
+                |document: &&Doc<ProxyState>| document.told_by == by && document.endpoints.is_some() && is(document);
+            self.documents.iter().rev().find(of)
+        };
+        // `/clusters` prints addresses in another way.
+        let is_dump = |state: &ProxyState| state.clusters.iter().flatten().any(|cluster| !cluster.kind.is_empty());
+        let (Some(held), Some(pushed)) = (last(ToldBy::Proxy, is_dump), last(ToldBy::Istiod, |_| true)) else { return };
+        if held.is_cut || pushed.is_cut {
+            return;
+        }
+        let endpoints = |of: &Doc<ProxyState>| of.endpoints.iter().flatten().map(key_of).collect::<BTreeSet<_>>();
+        let names = |of: &Doc<ProxyState>| -> BTreeSet<Text> {
+            let clusters = of.clusters.iter().flatten().map(|cluster| cluster.name.clone());
+            clusters.chain(of.endpoints.iter().flatten().map(|endpoint| endpoint.cluster.clone())).collect()
+        };
+        let (of_held, of_pushed) = (names(held), names(pushed));
+        let both = |mut of: BTreeSet<(Text, Addr)>| {
+            of.retain(|(cluster, _)| of_held.contains(cluster) && of_pushed.contains(cluster));
+            of
+        };
+        let views = (both(endpoints(held)), both(endpoints(pushed)));
+        let (held, pushed) = (Arc::clone(&held.event), Arc::clone(&pushed.event));
+        self.apart.see((&held, views.0), (&pushed, views.1));
+    }
+
+    /// What of its endpoints has differed for so long from what istiod would push, by cluster and address.
+    pub fn apart(&self, settle: Duration) -> Option<Lasting<'_, (Text, Addr)>> {
+        self.apart.lasting(settle)
     }
 
     /// The endpoints it holds, of whatever document says it last, or table rows. `None` where none says it.
