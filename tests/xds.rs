@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,21 +14,26 @@ use envoy_types::pb::envoy::config::core::v3::socket_address::PortSpecifier;
 use envoy_types::pb::envoy::config::core::v3::{Address, Node as Told, SocketAddress};
 use envoy_types::pb::envoy::config::endpoint::v3::lb_endpoint::HostIdentifier;
 use envoy_types::pb::envoy::config::endpoint::v3::{ClusterLoadAssignment, Endpoint, LbEndpoint, LocalityLbEndpoints};
+use k8s_openapi::jiff::Timestamp;
 use meshwhy::inputs::source::{Feed, LiveLimits, Said, Status};
 use meshwhy::inputs::xds::{self, Asked, Credentials, Form, Node};
 use meshwhy_parsers::event::{Event, Fact};
 use meshwhy_parsers::state::State;
 use meshwhy_parsers::state::proxy::{ProxyState, ToldBy};
 use prost::Message;
+use serde_json::json;
 use tempfile::NamedTempFile;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Code;
 
+use crate::common::kube_api::{KubeApi, kubeconfig_file, pod};
+use crate::common::meshwhy;
 use crate::common::tls::Authority;
 use crate::common::wire::Close;
 use crate::common::xds_server::{self, ADDRESS, CLUSTER, ENDPOINTS, XdsServer};
 use crate::common::{Random, seed};
+use crate::live::Running;
 
 /// Longer than anything takes on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
@@ -367,6 +373,78 @@ async fn over_cuts_delays_and_partings_at_random_the_view_ends_as_what_istiod_wo
                 break;
             }
             println!("{form:?}, seed {seed}: {} of {} so far", pushed.len(), expected.len());
+        }
+    }
+}
+
+/// What the sidecar of web-1 holds, as its admin port prints it.
+fn dump(addresses: &[&str]) -> String {
+    let endpoint = |address: &&str| {
+        json!({
+            "endpoint": {"address": {"socket_address": {"address": address, "port_value": 8080}}},
+            "metadata": {"filter_metadata": {"istio": {"workload": "cart;shop;cart;v1;east"}}},
+        })
+    };
+    let endpoints: Vec<_> = addresses.iter().map(endpoint).collect();
+    let of = |name: &str| format!("type.googleapis.com/envoy.{name}");
+    json!({"configs": [
+        {"@type": of("admin.v3.BootstrapConfigDump"), "bootstrap": {"node": {
+            "id": "sidecar~10.61.0.8~web-1.shop~shop.svc.cluster.local",
+            "metadata": {"CLUSTER_ID": "east", "NAME": "web-1", "NAMESPACE": "shop"}}}},
+        {"@type": of("admin.v3.ClustersConfigDump"), "dynamic_active_clusters": [
+            {"cluster": {"@type": of("config.cluster.v3.Cluster"), "name": CART, "type": "EDS"}}]},
+        {"@type": of("admin.v3.EndpointsConfigDump"), "dynamic_endpoint_configs": [{"endpoint_config": {
+            "@type": of("config.endpoint.v3.ClusterLoadAssignment"), "cluster_name": CART,
+            "endpoints": [{"lb_endpoints": endpoints}]}}]},
+    ]})
+    .to_string()
+}
+
+#[test]
+fn tail_says_that_istiod_does_not_push_any_more_what_a_proxy_still_holds() {
+    let east = KubeApi::start("east");
+    let runs = |namespace: &str, name: &str, app: &str, container: &str, address: &str| {
+        let mut runs = pod(namespace, name, &[("app", app)], &[container]);
+        // Long ago: no rollout is under way.
+        runs["metadata"]["creationTimestamp"] = json!("2026-03-01T08:00:00Z");
+        runs["status"]["podIP"] = json!(address);
+        east.apply(runs);
+    };
+    runs("shop", "cart-1", "cart", "cart", "10.61.0.9");
+    runs("shop", "web-1", "web", "istio-proxy", "10.61.0.8");
+    runs("istio-system", "istiod-1", "istiod", "discovery", "10.61.0.2");
+    east.serve("shop", "web-1", 15000, |path| match path {
+        "/config_dump?include_eds" => (200, dump(&["10.61.0.9", "10.61.0.77"])),
+        _ => (404, String::new()),
+    });
+    east.serve("istio-system", "istiod-1", 15014, |path| match path {
+        "/debug/clusterz" => (200, r#"[{"id":"east","secretName":"","syncStatus":"synced"}]"#.to_string()),
+        _ => (404, String::new()),
+    });
+    let istiod = XdsServer::plaintext();
+    istiod.set(CLUSTER, CART, &cluster(CART));
+    istiod.set(ENDPOINTS, CART, &endpoints(CART, &["10.61.0.9"]));
+    let config = kubeconfig_file(&[&east]);
+    let mut tail = Running::start(
+        meshwhy()
+            .args(["tail", "--context=east", "--output=ndjson", "--pods=shop/app=web", "--xds", &istiod.url()])
+            .args(["--xds-node", "web-1.shop", "--kubeconfig"])
+            .arg(config.path())
+            .stderr(Stdio::null()),
+    );
+    istiod.wait_for("an ACK of endpoints", 1, |asked| asked.accepts(ENDPOINTS));
+    east.wait_for("get pods/log", 1);
+    let line = format!(
+        "[{}] \"GET /cart HTTP/1.1\" 503 UF upstream_reset_before_response_started{{connection_timeout}} - \
+         \"delayed_connect_error:_113\" 0 91 3004 - \"-\" \"curl/8.1\" \"4f1c9a52-9d0b-4c61-a4a5-0b1c8d2f7e11\" \
+         \"cart.shop\" \"10.61.0.77:8080\" {CART} - 10.96.0.9:80 10.61.0.8:40112 - default",
+        Timestamp::now()
+    );
+    east.log("shop", "web-1", "istio-proxy", line);
+    loop {
+        let finding = tail.until("stale-endpoint");
+        if finding.contains("10.61.0.77") && finding.contains("istiod would not push it any more") {
+            return;
         }
     }
 }

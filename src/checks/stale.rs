@@ -102,8 +102,10 @@ struct Left<'m> {
     namespace: String,
     workload: String,
     addresses: Vec<String>,
-    /// What istiod would push, where that is known and has lacked them for so long that no push is on its way.
-    unpushed: Option<(&'m Arc<Event>, Time)>,
+    /// What istiod would push to the proxy, and whether the first of them is still among it.
+    pushed: Option<(&'m Arc<Event>, bool)>,
+    /// Whether istiod has not pushed one of them for so long that no push is on its way.
+    is_left: bool,
 }
 
 /// What istiods and proxies hold of clusters whose pods are known.
@@ -127,7 +129,8 @@ fn left_behind(mesh: &Mesh) -> Vec<Item> {
                             namespace: endpoint.namespace.to_string(),
                             workload: endpoint.workload.to_string(),
                             addresses: Vec::new(),
-                            unpushed: None,
+                            pushed: None,
+                            is_left: false,
                         });
                         push(&mut entry.addresses, address);
                     }
@@ -145,11 +148,11 @@ fn left_behind(mesh: &Mesh) -> Vec<Item> {
                         namespace: endpoint.namespace.clone(),
                         workload: endpoint.workload.clone(),
                         addresses: Vec::new(),
-                        unpushed: None,
+                        pushed: mesh.pushes(proxy, &host, &endpoint.address),
+                        is_left: false,
                     });
-                    let kept = apart.iter().flat_map(|apart| apart.kept.iter().map(|kept| (apart.pushed, kept)));
-                    let mut same = kept.filter(|(_, ((_, addr), _))| *addr.host == *endpoint.address);
-                    entry.unpushed = entry.unpushed.or(same.next().map(|(pushed, (_, since))| (pushed, *since)));
+                    let mut kept = apart.iter().flat_map(|apart| &apart.kept);
+                    entry.is_left |= kept.any(|((_, addr), _)| *addr.host == *endpoint.address);
                     push(&mut entry.addresses, &endpoint.address);
                 }
             }
@@ -174,7 +177,7 @@ fn item(source: &Cluster, host: &str, left: &Left<'_>, now: Option<Time>) -> Opt
     let is_settled = match (newest_pod, now) {
         (Some(created), Some(now)) => SETTLED_S < now.since(created).as_secs() as i64,
         _ => false,
-    } || left.unpushed.is_some();
+    } || left.is_left;
     if !is_settled {
         let remedy = "If the documents were saved at different moments of a rollout, nothing is to be done; else restart or resync that istiod.";
         return Some(Item::warn(source.title(), object, reason, remedy));
@@ -192,11 +195,16 @@ fn item(source: &Cluster, host: &str, left: &Left<'_>, now: Option<Time>) -> Opt
             &format!("{host}: {addresses}"),
             &format!("{} still holds the address", left.holder),
         );
-    let verdict = match left.unpushed {
-        Some((event, since)) => verdict.because_quote(
+    let verdict = match left.pushed {
+        Some((event, true)) => verdict.because_quote(
             event,
-            &format!("{host}: not {addresses}"),
-            &format!("what istiod would push to it, without them since {since}: they were not taken away there"),
+            &format!("{host}: {first}"),
+            "istiod would still push it: it has not seen the pod go",
+        ),
+        Some((event, false)) => verdict.because_quote(
+            event,
+            &format!("{host}: not {first}"),
+            "istiod would not push it any more: the proxy has not taken what it was told",
         ),
         None => verdict,
     };

@@ -848,6 +848,11 @@ impl Proxy {
         })
     }
 
+    /// The clusters istiod would send it.
+    pub fn pushed_clusters(&self) -> Option<&Vec<ProxyCluster>> {
+        self.last(ToldBy::Istiod, |state| state.clusters.as_ref()).map(|(_, clusters)| clusters)
+    }
+
     /// Its counters.
     pub fn stats(&self) -> impl Iterator<Item = (&Arc<Event>, &Stat)> {
         self.held().flat_map(|document| document.stats.iter().map(move |stat| (&document.event, stat)))

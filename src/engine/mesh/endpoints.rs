@@ -288,6 +288,15 @@ impl Mesh {
         Some(of_service.map(|endpoint| self.endpoint(caller, event, endpoint, endpoint.workload.as_ref())).collect())
     }
 
+    /// Whether istiod would send a proxy an address for a service. `None` where nothing shows what it would send for it.
+    pub fn pushes<'m>(&self, proxy: &'m Proxy, host: &str, address: &str) -> Option<(&'m Arc<Event>, bool)> {
+        let (event, endpoints) = proxy.pushed_endpoints()?;
+        let mut clusters = proxy.pushed_clusters().into_iter().flatten();
+        let of_host = || endpoints.iter().filter(|endpoint| is_of(&endpoint.cluster, host, 0));
+        let is_known = clusters.any(|cluster| is_of(&cluster.name, host, 0)) || of_host().next().is_some();
+        is_known.then(|| (event, of_host().any(|endpoint| *endpoint.addr.host == *address)))
+    }
+
     fn endpoint<'m>(
         &'m self,
         caller: Caller<'m>,
