@@ -407,7 +407,7 @@ fn tail_says_that_istiod_does_not_push_any_more_what_a_proxy_still_holds() {
         let mut runs = pod(namespace, name, &[("app", app)], &[container]);
         // Long ago: no rollout is under way.
         runs["metadata"]["creationTimestamp"] = json!("2026-03-01T08:00:00Z");
-        runs["status"]["podIP"] = json!(address);
+        runs["status"] = json!({"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]});
         east.apply(runs);
     };
     runs("shop", "cart-1", "cart", "cart", "10.61.0.9");
@@ -441,6 +441,7 @@ fn tail_says_that_istiod_does_not_push_any_more_what_a_proxy_still_holds() {
         Timestamp::now()
     );
     east.log("shop", "web-1", "istio-proxy", line);
+    east.wait_for("tunnel /config_dump", 1);
     loop {
         let finding = tail.until("stale-endpoint");
         if finding.contains("10.61.0.77") && finding.contains("istiod would not push it any more") {
