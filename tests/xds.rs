@@ -407,7 +407,7 @@ fn tail_says_that_istiod_does_not_push_any_more_what_a_proxy_still_holds() {
         let mut runs = pod(namespace, name, &[("app", app)], &[container]);
         // Long ago: no rollout is under way.
         runs["metadata"]["creationTimestamp"] = json!("2026-03-01T08:00:00Z");
-        runs["status"] = json!({"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]});
+        (runs["status"]["podIP"], runs["status"]["podIPs"]) = (json!(address), json!([{"ip": address}]));
         east.apply(runs);
     };
     runs("shop", "cart-1", "cart", "cart", "10.61.0.9");
