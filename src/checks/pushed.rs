@@ -300,6 +300,7 @@ mod tests {
                 "it is not pushed since a moment ago",
                 vec![pushed(120, &[NEW]), held(140, &[OLD, NEW]), pushed(150, &[NEW])],
             ),
+            ("the proxy was asked long ago", vec![pushed(100, &[NEW]), held(140, &[OLD, NEW]), pushed(600, &[NEW])]),
             ("istiod was not asked afterwards", vec![pushed(100, &[NEW]), held(140, &[OLD, NEW])]),
             ("the proxy was asked before", vec![held(90, &[OLD, NEW]), pushed(100, &[NEW]), pushed(150, &[NEW])]),
             (

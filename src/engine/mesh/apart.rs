@@ -10,6 +10,9 @@ use std::time::Duration;
 use meshwhy_parsers::event::Event;
 use meshwhy_parsers::time::Time;
 
+/// How long what a proxy said is held against what istiod pushes.
+pub(super) const FRESH: Duration = Duration::from_secs(300);
+
 /// What differs, as it was seen last.
 pub(super) struct Apart<K> {
     /// Held, and not pushed any more since then.
@@ -61,10 +64,15 @@ impl<K: Ord> Apart<K> {
         self.seen = Some(Seen { held, pushed });
     }
 
+    /// Whether what the proxy said was still new at this time.
+    pub fn is_fresh(&self, now: Time) -> bool {
+        self.seen.as_ref().is_some_and(|seen| now.since(seen.held.1) < FRESH)
+    }
+
     /// What had differed for so long when the proxy was asked, and did so still when istiod said it again afterwards.
     pub fn lasting(&self, settle: Duration) -> Option<Lasting<'_, K>> {
         let Seen { held: (held, held_at), pushed: (pushed, pushed_at) } = self.seen.as_ref()?;
-        if pushed_at < held_at {
+        if pushed_at < held_at || !self.is_fresh(*pushed_at) {
             return None;
         }
         let (kept, lacking) = (before(&self.kept, *held_at, settle), before(&self.lacking, *held_at, settle));

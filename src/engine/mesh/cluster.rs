@@ -17,7 +17,7 @@ use meshwhy_parsers::state::proxy::{
 use meshwhy_parsers::state::{State, ZtunnelDump, ZtunnelWorkload};
 use meshwhy_parsers::time::Time;
 
-use super::apart::{Apart, Lasting};
+use super::apart::{Apart, FRESH, Lasting};
 use super::{Doc, Version};
 
 /// Label that names a network.
@@ -35,9 +35,6 @@ pub const REMOTE_SECRET: &str = "istio/multiCluster";
 pub const GLOBAL: &str = "istio.io/global";
 /// The same where control planes are peered.
 const SCOPE: &str = "solo.io/service-scope";
-
-/// A dump that was taken so long before is not held against what istiod pushes now.
-const FORGOTTEN: Duration = Duration::from_secs(300);
 
 /// Kind, API group, namespace and name.
 type Key = (Text, Text, Text, Text);
@@ -265,15 +262,17 @@ impl Cluster {
             _ => None,
         });
         let Some((pushed_by, pushed)) = pushed.max_by_key(|(event, _)| event.at) else { return };
+        let Some(now) = pushed_by.at else { return };
         let is_wanted = |event: &Event| {
-            let is_recent = || event.at.zip(pushed_by.at).is_some_and(|(at, now)| now.since(at) < FORGOTTEN);
-            file.map_or_else(is_recent, |file| *event.origin.file == *file)
+            let is_fresh = || event.at.is_some_and(|at| now.since(at) < FRESH);
+            file.map_or_else(is_fresh, |file| *event.origin.file == *file)
         };
         let dumps = self.ztunnels().filter(|(event, dump)| dump.parts.workloads && is_wanted(event));
         let uids = |of: &[ZtunnelWorkload]| of.iter().map(|workload| workload.uid.clone()).collect::<BTreeSet<Text>>();
         let held: Vec<_> = dumps.map(|(event, dump)| (Arc::clone(event), uids(&dump.workloads))).collect();
-        let pushed = (!held.is_empty()).then(|| uids(pushed)).unwrap_or_default();
+        let pushed = if held.is_empty() { BTreeSet::new() } else { uids(pushed) };
         let pushed_by = Arc::clone(pushed_by);
+        self.ztunnels_apart.retain(|_, apart| apart.is_fresh(now));
         for (event, held) in held {
             let apart = self.ztunnels_apart.entry(event.origin.file.clone()).or_default();
             apart.see((&event, held), (&pushed_by, pushed.clone()));
