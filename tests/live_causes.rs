@@ -1,8 +1,10 @@
 //! Causes that are named while they happen, in clusters that are asked while it happens, and resolved after repair.
 
+use std::fs;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -10,6 +12,9 @@ use serde_json::{Value, json};
 use crate::common::kube_api::{KubeApi, operator_config_file, pod};
 use crate::common::{base64, meshwhy};
 use crate::live::Running;
+
+/// A second, and what a machine that has much else to do adds to it.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The program, watching two clusters with credentials of its own.
 fn tail(east: &KubeApi, west: &KubeApi) -> Watching {
@@ -159,4 +164,27 @@ fn a_wrong_network_is_named_by_the_dump_of_the_one_ztunnel_that_times_out_and_re
         "bytes_sent=210 bytes_recv=980 duration=\"6ms\"",
     );
     tail.finding("network-label-wrong", "resolved");
+}
+
+#[test]
+fn an_interrupt_ends_a_watch_at_once_whose_cluster_hangs() {
+    let east = KubeApi::start("east");
+    east.silence();
+    let config = operator_config_file(&[&east]);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let line = format!(
+        "{:.6}\terror\twatch error in cluster west: failed to list *v1.Pod: Get \"https://10.64.3.2:443/api/v1/pods\": \
+         dial tcp 10.64.3.2:443: i/o timeout\n",
+        Timestamp::now()
+    );
+    fs::write(folder.path().join("istiod.log"), line).expect("it can be written");
+    let args = ["tail", "--context=east", "--output=ndjson", "--kubeconfig"];
+    let command = &mut meshwhy();
+    command.args(args).arg(config.path()).arg(folder.path()).stderr(Stdio::null());
+    let mut program = Running::start(command);
+    program.until("remote-api-unreachable");
+    let begun = Instant::now();
+    let said = program.interrupt();
+    assert!(begun.elapsed() < ENDS_WITHIN, "it took {:?}", begun.elapsed());
+    assert!(said.iter().any(|line| line.contains(r#""type":"summary""#)), "{said:?}");
 }

@@ -15,6 +15,7 @@ mod invariants;
 mod kubectl;
 mod live;
 mod live_causes;
+mod live_faults;
 mod live_samples;
 mod repaired;
 mod schema;

@@ -1,0 +1,138 @@
+//! Faults at random points of a seeded run: what arrives of a log is what was printed, less what is said to be lost, and
+//! nothing arrives twice. `MESHWHY_SEED` repeats one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use meshwhy::inputs::kube::{self, Since, Watched};
+use meshwhy::inputs::source::{Feed, LiveLimits, Said, Status};
+use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::frame::Scan;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+
+use crate::common::kube_api::{Close, Failure, KubeApi, kubeconfig_file, pod};
+use crate::common::{Random, seed};
+
+const LINES: usize = 250;
+/// Between lines on the clock of the container, in milliseconds: seconds with one line and seconds with many.
+const APART: [u64; 4] = [0, 3, 90, 1_400];
+/// All is over long before, unless something hangs.
+const OVER_WITHIN: Duration = Duration::from_secs(90);
+
+/// What came of a log.
+#[derive(Default)]
+struct Heard {
+    lines: BTreeMap<usize, usize>,
+    gaps: usize,
+    lost: Vec<String>,
+}
+
+/// Does something to a cluster, as chance will have it.
+fn break_something(api: &KubeApi, random: &mut Random) {
+    let close = [Close::Notified, Close::Unnotified, Close::Reset][random.below(3)];
+    match random.below(8) {
+        0 => drop(api.cut("get pods/log", close)),
+        1 => drop(api.cut("* *", close)),
+        2 => api.fail("get pods/log", 1, Failure::Status([401, 500, 503][random.below(3)])),
+        3 => api.fail("get pods/log", 1, Failure::Busy { retry_after: 1 }),
+        4 => api.fail("get pods/log", 1, Failure::Cut { after: random.below(2_000), close }),
+        5 => {
+            api.expire_watches();
+            api.compact();
+        }
+        6 => {
+            api.stop(close);
+            api.restart();
+        }
+        _ => {}
+    }
+}
+
+/// Follows a log while its cluster is broken at random; what came of it.
+async fn follow(seed: u64, rotates: bool) -> Heard {
+    let mut random = Random(seed);
+    let api = KubeApi::start("east");
+    let place = ("istio-system", "istiod-1", "discovery");
+    api.apply(pod(place.0, place.1, &[("app", "istiod")], &[place.2]));
+    let config = kubeconfig_file(&[&api]);
+    let connected = kube::connect(Some(config.path().to_path_buf()), &[]).await.expect("it can be connected");
+    let cluster = connected.clusters.into_iter().next().expect("it is the only one");
+    let watched = Watched { since: Since::Ago(Duration::from_secs(1 << 31)), scan: Scan::Off, also: Vec::new() };
+    let (feed, mut heard) = Feed::new(LiveLimits::default());
+    let (_asking, wanted) = mpsc::channel(1);
+    let watching = tokio::spawn(kube::watch(cluster, watched, feed, wanted));
+
+    let mut at = 1_772_000_000_000u64;
+    let mut printed = 0;
+    let mut said = Heard::default();
+    let over = Instant::now() + OVER_WITHIN;
+    api.cut_at_random(seed, 20_000);
+    while !said.lines.contains_key(&(LINES - 1)) {
+        assert!(Instant::now() < over, "seed {seed}: {} lines of {printed} came", said.lines.len());
+        for _ in 0..random.below(20).min(LINES - printed) {
+            at += APART[random.below(APART.len())];
+            let time = k8s_openapi::jiff::Timestamp::from_millisecond(at.cast_signed()).expect("a time").to_string();
+            api.log_at(place.0, place.1, place.2, &time, format!("{time}\tinfo\tline {printed}"));
+            printed += 1;
+        }
+        if printed < LINES {
+            break_something(&api, &mut random);
+            if rotates && !said.lines.is_empty() && random.below(10) == 0 {
+                api.rotate_log(place.0, place.1, place.2);
+            }
+        } else {
+            api.cut_no_more();
+        }
+        let pause = Duration::from_millis(random.below(60) as u64 + 1);
+        while let Ok(Some(what)) = timeout(pause, heard.recv()).await {
+            said.take(what);
+        }
+    }
+    watching.abort();
+    assert!(3 < api.asked("get pods/log").len(), "seed {seed}: nothing broke");
+    said
+}
+
+impl Heard {
+    fn take(&mut self, said: Said) {
+        match said {
+            Said::Lines(tapped) => {
+                for line in tapped.lines {
+                    let text = line.text.to_string();
+                    let number = text.rsplit(' ').next().and_then(|number| number.parse().ok());
+                    *self.lines.entry(number.expect("a line is whole")).or_default() += 1;
+                }
+            }
+            Said::Arrival(arrival) if matches!(*arrival, Arrival::Gap(_)) => self.gaps += 1,
+            Said::Status(Status::Lost { what }) => self.lost.push(what),
+            _ => {}
+        }
+    }
+
+    fn missing(&self) -> Vec<usize> {
+        (0..LINES).filter(|number| !self.lines.contains_key(number)).collect()
+    }
+
+    fn twice(&self) -> Vec<usize> {
+        self.lines.iter().filter(|(_, count)| **count > 1).map(|(number, _)| *number).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_arrives_whole_and_once_however_its_cluster_breaks() {
+    for seed in [seed(), seed() + 1] {
+        let heard = follow(seed, false).await;
+        assert_eq!((heard.missing(), heard.twice()), (vec![], vec![]), "seed {seed}: {:?}", heard.lost);
+        assert_eq!(heard.gaps, 0, "seed {seed}: nothing was lost: {:?}", heard.lost);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_rotation_during_an_outage_takes_away_is_said_to_be_lost() {
+    let seed = seed();
+    let heard = follow(seed, true).await;
+    assert_eq!(heard.twice(), Vec::<usize>::new(), "seed {seed}");
+    let missing = heard.missing();
+    assert!(missing.is_empty() || 0 < heard.gaps, "seed {seed}: {missing:?} are missing and nothing says so");
+}
