@@ -8,7 +8,9 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use meshwhy_parsers::frame::Scan;
 
-use crate::config::{self, Asked, Colour, Credentials, FailOn, Form, ReplayConfig, TailConfig, Task, XdsConfig};
+use crate::config::{
+    self, Asked, Colour, Credentials, FailOn, Form, RecordConfig, ReplayConfig, TailConfig, Task, XdsConfig,
+};
 use crate::engine::cause::Severity;
 use crate::inputs::admin::Program;
 use crate::inputs::clock::Clock;
@@ -59,6 +61,7 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Tail(Tail),
+    Record(Record),
     Replay(Replay),
     Check(Check),
     Trace(Trace),
@@ -311,6 +314,39 @@ impl Sources {
         Ok((self.paths, asked))
     }
 }
+
+/// Save logs and state of clusters, without the secrets in them.
+///
+/// Objects, what istiods and proxies say of themselves, and logs with those of containers that were restarted, in an
+/// archive or a folder that `replay`, `check` and `trace` read. Its manifest tells what was saved and what was refused; a
+/// cluster that does not answer never stops the others. Names and addresses stay: look at it before you hand it on.
+#[derive(Args)]
+#[command(after_long_help = RECORD_HELP)]
+struct Record {
+    #[command(flatten)]
+    clusters: Clusters,
+
+    /// What to make: an archive (.tar.zst, .tar.gz), or a folder.
+    #[arg(long, short, value_name = "PATH")]
+    out: PathBuf,
+
+    /// How far back logs are saved: 30s, 5m, 2h.
+    #[arg(long, value_name = "AGO", default_value = "1h")]
+    since: String,
+
+    /// How long a cluster may take for each of: its objects, its pods, their logs.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    timeout: String,
+}
+
+const RECORD_HELP: &str = "\
+Examples:
+  meshwhy record --context east --context west -o bundle.tar.zst
+  meshwhy check bundle.tar.zst && meshwhy replay bundle.tar.zst
+
+Exit codes:
+  0  something was saved
+  2  nothing was, or the bundle cannot be written";
 
 /// Read saved logs and state, and name the root causes.
 #[derive(Args)]
@@ -730,6 +766,14 @@ fn print_of_plugin(error: &clap::Error) -> io::Result<()> {
 fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
         Command::Tail(flags) => tail(flags, out),
+        Command::Record(flags) => crate::run::record(&RecordConfig {
+            kubeconfig: flags.clusters.kubeconfig,
+            contexts: flags.clusters.context,
+            istio_namespace: flags.clusters.istio_namespace,
+            since: Some(config::span("--since", &flags.since)?),
+            out: flags.out,
+            limits: LiveLimits { gather_max: config::span("--timeout", &flags.timeout)?, ..LiveLimits::default() },
+        }),
         Command::Replay(flags) => replay(flags, out),
         Command::Check(flags) => {
             let task = Task::Check { before_linking: flags.precheck };

@@ -78,6 +78,23 @@ pub struct Asked {
     pub limits: LiveLimits,
 }
 
+/// Clusters of which everything is saved.
+#[derive(Clone)]
+pub struct RecordConfig {
+    /// The kubeconfig; by default that of kubectl.
+    pub kubeconfig: Option<PathBuf>,
+    /// Its contexts; the current one where none is named.
+    pub contexts: Vec<String>,
+    /// The namespace of istiod where none is found.
+    pub istio_namespace: String,
+    /// How far back logs are saved.
+    pub since: Option<Duration>,
+    /// The archive or folder that is made.
+    pub out: PathBuf,
+    /// The limits of live sources.
+    pub limits: LiveLimits,
+}
+
 /// Everything that watching needs to know.
 pub struct TailConfig {
     /// What watching shares with reading what is saved.

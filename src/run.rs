@@ -1,6 +1,7 @@
 //! The whole program: sources, parsing, engine, output.
 
 mod gathering;
+mod saving;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +30,7 @@ use crate::trace;
 use watching::Asking;
 
 use gathering::Gathering;
+pub use saving::record;
 
 /// Threads that read live sources; the engine has one of its own.
 const WORKERS_MAX: usize = 2;

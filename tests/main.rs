@@ -1,6 +1,7 @@
 //! Process, golden and repository tests: one binary, because linking is what costs.
 
 mod asked;
+mod bundle;
 mod cli;
 mod common;
 mod deploy;

@@ -95,7 +95,7 @@ fn bytes_of(tape: &Path) -> Vec<u8> {
 }
 
 /// Fails where a piece of a secret stands in bytes, as it is or in base64, however often.
-fn assert_silent(what: &str, bytes: &[u8]) {
+pub fn assert_silent(what: &str, bytes: &[u8]) {
     let mut texts = vec![(String::from_utf8_lossy(bytes).into_owned(), 0)];
     while let Some((text, depth)) = texts.pop() {
         for secret in [KEY, SIGNATURE, PASSWORD] {
@@ -112,7 +112,7 @@ fn assert_silent(what: &str, bytes: &[u8]) {
 }
 
 /// A line of a remote cluster that cannot be reached, with a secret in it.
-fn unreachable(address: &str) -> String {
+pub fn unreachable(address: &str) -> String {
     unreachable_cluster("west", address)
 }
 
@@ -126,7 +126,7 @@ fn unreachable_cluster(cluster: &str, address: &str) -> String {
 }
 
 /// Two clusters in which much is wrong and much is secret.
-fn clusters() -> (KubeApi, KubeApi) {
+pub fn clusters() -> (KubeApi, KubeApi) {
     let (east, west) = (KubeApi::start("east"), KubeApi::start("west"));
     for api in [&east, &west] {
         let mut istiod = pod("istio-system", "istiod-1", &[("app", "istiod")], &["discovery"]);

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod archive;
+pub mod bundle;
 pub mod clock;
 pub mod direct;
 pub mod documents;

@@ -264,7 +264,7 @@ mod tests {
     fn assert_silent(text: &str) {
         let mut texts = vec![text.to_string()];
         while let Some(text) = texts.pop() {
-            for secret in ["c2lnbmF0dXJl", "MHcCAQEEI", "correct horse", "plain-token", "hunter2", "s3cr3t"] {
+            for secret in ["LXRoYXQtbm9ib2R5", "MHcCAQEEI", "correct horse", "plain-token", "hunter2", "s3cr3t"] {
                 assert!(!text.contains(secret), "{secret} in {text}");
             }
             let runs = CODED.find_iter(&text).filter_map(|run| cert::base64(run.as_str().as_bytes()));
