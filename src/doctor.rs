@@ -382,13 +382,18 @@ pub fn text(reviews: &[Review], width: usize) -> String {
             let why = if refusal.why.is_empty() { String::new() } else { format!(" ({})", refusal.why) };
             put(&mut page, verb, &format!("{} {}{why}", refusal.verbs.join(" and "), refusal.title()), width);
             let Permission { resource, group, .. } = refusal.permission;
-            for (what, lost) in
-                [("causes", causes_without(resource, group)), ("checks", checks_without(resource, group))]
-            {
-                if !lost.is_empty() {
-                    let lost = lost.into_iter().collect::<Vec<_>>().join(", ");
-                    put(&mut page, "", &format!("less certain or not found, {what}: {lost}"), width);
-                }
+            for (what, all, lost) in [
+                ("causes", causes::ALL.len(), causes_without(resource, group)),
+                ("checks", usize::MAX, checks_without(resource, group)),
+            ] {
+                let count = lost.len();
+                let lost = match () {
+                    () if count == 0 => continue,
+                    // Nobody reads a list of nearly everything; programs get it.
+                    () if all < 2 * count => format!("{count} of {all}"),
+                    () => lost.into_iter().collect::<Vec<_>>().join(", "),
+                };
+                put(&mut page, "", &format!("less certain or not found, {what}: {lost}"), width);
             }
         }
         let rules = rules(&refusals);

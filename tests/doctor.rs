@@ -95,6 +95,17 @@ fn what_is_refused_is_told_with_what_it_costs_and_the_rule_to_add() {
 }
 
 #[test]
+fn who_may_not_list_pods_is_told_how_much_is_lost_and_not_all_of_it() {
+    let east = cluster("east");
+    east.forbid("* pods");
+    let said = String::from_utf8(doctor(&[&east], &[]).stdout).expect("text");
+    assert!(said.contains("cannot be told: pods may not be listed"), "{said}");
+    let all = meshwhy::causes::ALL.len();
+    assert!(said.contains(&format!(" of {all}\n")), "{said}");
+    assert!(said.len() < 2_000, "{said}");
+}
+
+#[test]
 fn where_reviews_are_refused_it_is_tried() {
     let east = cluster("east");
     east.forbid("create selfsubjectaccessreviews");
