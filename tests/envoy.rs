@@ -192,6 +192,20 @@ fn of_a_broken_envoy_its_admin_port_alone_says_why() {
 }
 
 #[test]
+fn of_a_broken_envoy_check_asks_the_admin_port_itself() {
+    let Some(mesh) = Mesh::start(Form::Delta, AccessFormat::Text) else { return };
+    mesh.give_certificates(&Authority::of_mesh("cluster.local"));
+    mesh.wait_until_told();
+    mesh.reject();
+    let caller = format!("--envoy-admin=east/sample/sleep-1={}", mesh.caller.admin_url());
+    let called = format!("--envoy-admin=west/sample/web-1={}", mesh.called.admin_url());
+    let said = meshwhy().args(["check", "--output=ndjson", &caller, &called]).output().expect("it runs");
+    let said = String::from_utf8(said.stdout).expect("it prints text");
+    let summary: Value = serde_json::from_str(said.lines().last().expect("a summary")).expect("it prints JSON");
+    assert_eq!(summary["causes"], json!(["root-of-trust-mismatch", "xds-rejected"]), "{said}");
+}
+
+#[test]
 fn what_an_envoy_says_of_a_refused_listener_is_the_same_cause_in_the_log_of_its_istiod() {
     in_each_form(|mesh| {
         let words = mesh.reject();

@@ -84,6 +84,17 @@ pub static SIGNATURES: &[Signature] = &[
         read: listener_refused,
     },
     Signature {
+        name: "envoy-listener-rejected",
+        printed_by: "envoyproxy/envoy: source/common/listener_manager/lds_api.cc",
+        versions: "Envoy 1.39+",
+        meaning: "A listener is rejected; the rejection of the whole push follows.",
+        points_to: &["xds-rejected", "port-conflict"],
+        examples: &[
+            "2026-11-21T19:08:22.123254Z\twarning\tenvoy upstream source/common/listener_manager/lds_api.cc:88\tlds: listener '0.0.0.0_443' config rejected: Error: terminal filter named envoy.filters.network.http_connection_manager of type envoy.filters.network.http_connection_manager must be the last filter in a network filter chain.\tthread=25145",
+        ],
+        read: listener_rejected,
+    },
+    Signature {
         name: "envoy-initial-fetch-timed-out",
         printed_by: "envoyproxy/envoy: source/extensions/config_subscription/grpc/grpc_subscription_impl.cc",
         versions: "all",
@@ -489,6 +500,20 @@ fn listener_refused<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
         node: None,
         resource: rejected_resource(reason).or(quoted).map(Into::into),
         reason: reason.into(),
+    };
+    Ok(("", Fact::Nack(nack)))
+}
+
+/// `lds: listener '<name>' config rejected: ...`
+fn listener_rejected<'a>(said: &'a Said<'a>) -> IResult<&'a str, Fact> {
+    let (reason, name) =
+        delimited(tag("lds: listener '"), take_until("'"), tag("' config rejected: ")).parse(message(said))?;
+    let nack = Nack {
+        side: Side::Client,
+        kind: "LDS".into(),
+        node: None,
+        resource: Some(name.into()),
+        reason: reason.lines().next().unwrap_or("").trim().into(),
     };
     Ok(("", Fact::Nack(nack)))
 }

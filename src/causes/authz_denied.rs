@@ -26,6 +26,7 @@ pub static CAUSE: Cause = Cause {
     verify: "istioctl ztunnel-config policy; kubectl get authorizationpolicy -n {namespace}",
     explains: &[("upstream-closed-connection", Within::Token), ("app-error", Within::Token)],
     hits: &[
+        "envoy-broken-and-repaired",
         "ambient-policy-denies",
         "ambient-policy-cuts-live-connection",
         "policy-denies-path",

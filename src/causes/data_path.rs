@@ -81,7 +81,12 @@ pub static UPSTREAM_NOT_LISTENING: Cause = Cause {
              If the application is only slow to start, add a readiness probe.",
     verify: "kubectl exec deploy/{name} -c istio-proxy -- ss -ltn",
     explains: &[("app-error", Within::Token), ("outlier-ejected", Within::Token)],
-    hits: &["app-listens-on-loopback", "ambient-application-refuses", "database-is-not-there"],
+    hits: &[
+        "envoy-broken-and-repaired",
+        "app-listens-on-loopback",
+        "ambient-application-refuses",
+        "database-is-not-there",
+    ],
     near_misses: &["app-closes-connection", "gateway-port-refused", "database-speaks-first"],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, not_listening)),

@@ -42,6 +42,7 @@ pub static CAUSE: Cause = Cause {
         ("outlier-ejected", Within::Token),
     ],
     hits: &[
+        "envoy-roots-of-one-name",
         "second-control-plane-with-its-own-root",
         "ambient-roots-differ",
         "roots-differ",
@@ -51,6 +52,7 @@ pub static CAUSE: Cause = Cause {
         "state-joined-roots-differ",
     ],
     near_misses: &[
+        "envoy-finds-another-identity",
         "gateway-refuses-a-client-certificate",
         "outside-server-wants-client-cert",
         "expired-workload-certificate",

@@ -24,8 +24,14 @@ pub static CAUSE: Cause = Cause {
              or the service account so that it is {want}.",
     verify: "istioctl ztunnel-config certificates; istioctl ztunnel-config service | grep <service>",
     explains: &[],
-    hits: &["gateway-with-another-identity", "proxy-claims-another-account"],
-    near_misses: &["ambient-trust-domains-differ", "ambient-roots-differ", "roots-differ", "state-joined-roots-differ"],
+    hits: &["envoy-finds-another-identity", "gateway-with-another-identity", "proxy-claims-another-account"],
+    near_misses: &[
+        "envoy-roots-of-one-name",
+        "ambient-trust-domains-differ",
+        "ambient-roots-differ",
+        "roots-differ",
+        "state-joined-roots-differ",
+    ],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
         Rule::after(Kind::Stream, 5, control_plane),

@@ -14,6 +14,7 @@ pub static CAUSE: Cause = Cause {
     verify: "meshwhy replay with newer logs names nothing",
     explains: &[],
     hits: &[
+        "envoy-broken-and-repaired",
         "proxy-waits-for-dns-at-start",
         "cni-socket-late-at-start",
         "control-plane-comes-late",

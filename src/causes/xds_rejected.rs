@@ -23,7 +23,7 @@ pub static CAUSE: Cause = Cause {
     remedy: "Find what produced {resource} (EnvoyFilter, Gateway, ServiceEntry, WasmPlugin) and correct or remove it: {reason}",
     verify: "istioctl proxy-status",
     explains: &[("istiod-unreachable", Within::File), ("sds-secret-missing", Within::File)],
-    hits: &["listener-names-a-missing-file", "listener-rejected-for-its-filter"],
+    hits: &["envoy-broken-and-repaired", "listener-names-a-missing-file", "listener-rejected-for-its-filter"],
     near_misses: &["wasm-module-does-not-load", "service-on-reserved-port"],
     rules: &[
         Rule::Mesh(tables::proxy_status),

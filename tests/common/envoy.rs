@@ -65,6 +65,11 @@ impl Envoy {
         Some(envoy)
     }
 
+    /// Where its admin port listens.
+    pub fn admin_url(&self) -> String {
+        format!("http://{}", self.admin)
+    }
+
     /// What its admin port answers to a GET.
     pub fn admin(&self, path: &str) -> String {
         let (status, body) = self.ask(path).expect("the admin port answers");

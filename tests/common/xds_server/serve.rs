@@ -17,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::io;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::{Service as _, async_trait};
 use tonic::metadata::KeyAndValueRef;
@@ -204,9 +204,11 @@ impl Ads {
             stream
         };
         let (answers, answered) = mpsc::channel(16);
+        // Before the client knows that the stream is open: what a test orders then is not missed.
+        let end = self.shared.end.subscribe();
         let (shared, mut requests) = (self.shared.clone(), request.into_inner());
         tokio::spawn(async move {
-            let end = converse::<S>(&shared, stream, &mut requests, &answers).await;
+            let end = converse::<S>(&shared, stream, &mut requests, &answers, end).await;
             shared.lock().live.remove(&stream);
             if let Some(status) = end {
                 let _ = answers.send(Err(status)).await;
@@ -222,8 +224,9 @@ async fn converse<S: Session>(
     stream: usize,
     requests: &mut Streaming<S::Request>,
     answers: &mpsc::Sender<Result<S::Response, Status>>,
+    mut end: watch::Receiver<Option<Status>>,
 ) -> Option<Status> {
-    let (mut changed, mut end) = (shared.changed.subscribe(), shared.end.subscribe());
+    let mut changed = shared.changed.subscribe();
     let mut session = S::default();
     loop {
         tokio::select! {
