@@ -219,6 +219,13 @@ impl Framer {
         }
     }
 
+    /// The same, which keeps the last line of so many runs of successes at most: less memory for each of many streams, and
+    /// more lines handed out of a stream that speaks of more destinations.
+    pub fn with_runs_max(mut self, max: usize) -> Framer {
+        self.runs = Runs::up_to(max);
+        self
+    }
+
     #[cfg(test)]
     fn with_window(mut self, window: u64) -> Framer {
         self.window = window;

@@ -19,6 +19,9 @@ use tokio::sync::mpsc;
 use super::clock::Clock;
 use crate::redact::{self, redact};
 
+/// Runs of successes of which a followed stream keeps the last line: of many streams at once each keeps fewer than a file.
+const RUNS_MAX: usize = 256;
+
 /// The limits of live sources, all of them.
 #[derive(Clone, Copy, Debug)]
 pub struct LiveLimits {
@@ -309,7 +312,8 @@ pub(super) struct Lines {
 impl Lines {
     /// Of a stream that begins at this byte of all that this origin has said.
     pub fn at(origin: &SharedOrigin, scan: Scan, offset: u64) -> Lines {
-        Lines { framer: Framer::at(Arc::clone(origin), scan, offset), ready: Vec::new(), told: Counts::default() }
+        let framer = Framer::at(Arc::clone(origin), scan, offset).with_runs_max(RUNS_MAX);
+        Lines { framer, ready: Vec::new(), told: Counts::default() }
     }
 
     /// Takes bytes.

@@ -11,11 +11,8 @@ use crate::event::{Line, Text};
 use crate::origin::SharedOrigin;
 use crate::scan::{Destinations, Success};
 
-/// Most runs that are followed at once. One more ends them all.
+/// Most runs that are followed at once where nobody says. One more ends them all.
 const RUNS_MAX: usize = 4_096;
-
-/// Slots of the table: a power of two, at most half full.
-const SLOTS: usize = RUNS_MAX * 2;
 
 /// A line to be kept until a later one takes its place.
 pub(super) struct Kept<'a> {
@@ -85,7 +82,9 @@ impl LastLine {
 
 /// The runs of one stream's window.
 pub(super) struct Runs {
-    /// Ordinals of `runs`, plus one, by key; 0 is empty.
+    /// Most runs that are followed at once. One more ends them all.
+    max: usize,
+    /// Ordinals of `runs`, plus one, by key; 0 is empty. A power of two of them, at most half full.
     slots: Vec<u16>,
     /// The first `used` are of this window; the others keep their buffers for later.
     runs: Vec<Run>,
@@ -104,15 +103,21 @@ struct Run {
 
 impl Runs {
     pub(super) fn new() -> Runs {
-        Runs { slots: Vec::new(), runs: Vec::new(), used: 0, alive: 0 }
+        Runs::up_to(RUNS_MAX)
+    }
+
+    /// No more than so many at once.
+    pub(super) fn up_to(max: usize) -> Runs {
+        Runs { max: max.clamp(1, RUNS_MAX), slots: Vec::new(), runs: Vec::new(), used: 0, alive: 0 }
     }
 
     /// Takes a success. Returns whether it is the first of its run and to be handed out; others are kept as the last.
     pub(super) fn take(&mut self, success: &Success, kept: &Kept<'_>) -> bool {
         if self.slots.is_empty() {
-            self.slots = vec![0; SLOTS];
+            self.slots = vec![0; (self.max * 2).next_power_of_two()];
         }
-        let mut slot = success.key as usize % SLOTS;
+        let slots = self.slots.len();
+        let mut slot = success.key as usize % slots;
         while let Some(ordinal) = usize::from(self.slots[slot]).checked_sub(1) {
             let run = &mut self.runs[ordinal];
             if run.key == success.key {
@@ -125,7 +130,7 @@ impl Runs {
                 }
                 return is_first;
             }
-            slot = (slot + 1) % SLOTS;
+            slot = (slot + 1) % slots;
         }
         self.slots[slot] = self.used as u16 + 1;
         match self.runs.get_mut(self.used) {
@@ -142,7 +147,7 @@ impl Runs {
 
     /// Whether there is no room for another run.
     pub(super) fn is_full(&self) -> bool {
-        self.used >= RUNS_MAX
+        self.used >= self.max
     }
 
     /// Whether no run goes on.
