@@ -113,10 +113,15 @@ pub struct Call {
 impl Call {
     /// Any call, as likely to fail as the trouble is large.
     pub fn any(random: &mut Random, trouble: Trouble) -> Call {
+        Call::to(random, trouble, 0, DESTINATIONS)
+    }
+
+    /// The same of a caller that calls so many destinations, from this one on, and those in trouble.
+    pub fn to(random: &mut Random, trouble: Trouble, first: u64, count: u64) -> Call {
         let (one_in, failing) = trouble.odds(DESTINATIONS);
         let failed = random.below(one_in) == 0;
         // Those in trouble are among the ones that are called: they also work in between.
-        let destination = random.below(if failed { failing } else { DESTINATIONS });
+        let destination = if failed { random.below(failing) } else { (first + random.below(count)) % DESTINATIONS };
         Call {
             failed,
             destination,

@@ -77,7 +77,7 @@ fn tailed(pods: usize, lines_per_second: u64, time: Duration) {
             .map(|number| {
                 let printer = &printers[number as usize % pods];
                 text.clear();
-                let call = Call::any(&mut random, Trouble::Some);
+                let call = Call::to(&mut random, Trouble::Some, number % pods as u64, printer.calls);
                 call.line(&mut text, printer.format, nanos).expect("memory is written to");
                 (number as usize % pods, text.trim_ascii_end().to_vec())
             })
@@ -110,13 +110,8 @@ fn tailed(pods: usize, lines_per_second: u64, time: Duration) {
     );
     println!("  meshwhy: {cpu:.2} CPU seconds, {:.0} % of one core; behind at the end: {lag:.2} s", 100.0 * cpu / wall);
     println!("  memory: {current:.0} MiB, at most {peak:.0} MiB");
-    println!(
-        "  lines printed {}, read {}, skipped unparsed {}",
-        printed + probes.len() as u64,
-        summary["lines"],
-        summary["quiet"]
-    );
-    println!("  losses {}, late {}", summary["losses"], summary["late"]);
+    println!("  lines printed {}, read {}", printed + probes.len() as u64, summary["lines"]);
+    println!("  losses {}, late {}", summary["losses"], summary["limits_hit"]["late"]);
     let mut delays: Vec<Duration> =
         found.iter().filter_map(|(number, at)| Some(at.duration_since(*probes.get(*number)?))).collect();
     delays.sort_unstable();
@@ -140,6 +135,8 @@ struct Printer {
     pod: String,
     container: &'static str,
     format: Format,
+    /// How many destinations it speaks of.
+    calls: u64,
 }
 
 impl Printer {
@@ -154,7 +151,12 @@ impl Printer {
         };
         let name = format!("{}-{number}", label.1);
         apis[cluster].apply(pod(namespace, &name, &[label], &[container]));
-        Printer { cluster, namespace, pod: name, container, format }
+        let calls = match format {
+            Format::Envoy => 20,
+            Format::Ztunnel | Format::ZtunnelJson => 100,
+            Format::Istiod => 500,
+        };
+        Printer { cluster, namespace, pod: name, container, format, calls }
     }
 
     fn line<'l>(&'l self, line: &'l [u8]) -> (&'l str, &'l str, &'l str, &'l [u8]) {

@@ -10,7 +10,7 @@ use kube::{Client, ResourceExt};
 use meshwhy_parsers::origin::{Origin, SharedOrigin};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Rest};
 use super::objects::{Kind, PAGE, plain_object};
 use super::{Cluster, followers, plain};
 use crate::inputs::source::LiveLimits;
@@ -33,6 +33,8 @@ pub(super) struct Questions<'a> {
     pub cluster: &'a str,
     /// Its client.
     pub client: &'a Client,
+    /// How long its API server wants to be left alone.
+    pub rest: &'a Rest,
     /// The limits.
     pub limits: &'a LiveLimits,
     /// When it is over.
@@ -43,7 +45,7 @@ impl<'a> Questions<'a> {
     /// Questions to a cluster, from now to its deadline.
     pub fn of(cluster: &'a Cluster, limits: &'a LiveLimits) -> Questions<'a> {
         let deadline = Instant::now() + limits.gather_max;
-        Questions { cluster: &cluster.name, client: &cluster.client, limits, deadline }
+        Questions { cluster: &cluster.name, client: &cluster.client, rest: &cluster.rest, limits, deadline }
     }
 
     /// Puts a question, again where it fails in a way that may pass, until the deadline. The error says why there is no
@@ -62,7 +64,7 @@ impl<'a> Questions<'a> {
                 if TRIES_MAX <= tries || !matches!(code, 0 | 429 | 500..) {
                     return Err((code, why(&error)));
                 }
-                sleep(backoff.next()).await;
+                sleep(backoff.next_after(self.rest)).await;
             }
         };
         timeout_at(self.deadline, asked)
