@@ -746,10 +746,11 @@ const GRPC_FAILURES: &[&str] =
 
 /// Reads an access line, text or JSON, with the time the request ended.
 pub fn read(text: &str) -> Option<(Option<Time>, Request)> {
-    let text = text.trim();
+    // Notes and issues quote a line between backticks.
+    let text = text.trim().trim_matches('`');
     let (started, request) = match text.as_bytes().first()? {
         b'{' => json(text, 0)?,
-        _ => columns(text).or_else(|| fragment(text).map(|request| (None, request))).or_else(|| logfmt(text))?,
+        _ => columns(text).or_else(|| untimed(text)).or_else(|| logfmt(text))?,
     };
     let ended = started.map(|at| request.duration.map_or(at, |duration| at.plus(duration)));
     Some((ended, request))
@@ -844,6 +845,25 @@ fn is_host(text: &str) -> bool {
     plain && long && (name.contains('.') || name.matches('-').count() < 4)
 }
 
+/// Lines without a time of which only a part is left, perhaps with a word of whoever quotes it in front.
+fn untimed(text: &str) -> Option<(Option<Time>, Request)> {
+    fragment(text).or_else(|| labelled(text)).map(|request| (None, request))
+}
+
+/// `Server - "GET /cart HTTP/1.1" 0 DC downstream_local_disconnect(filter_chain_is_being_removed)`: the request line and
+/// what a fragment needs.
+fn labelled(text: &str) -> Option<Request> {
+    let begin = text.find('"')?;
+    let label = text.get(..begin)?.trim_end_matches([' ', '-', ':', '>', '=']);
+    if begin > 32 || !label.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b' ')) {
+        return None;
+    }
+    let (rest, request_line) = quoted(text.get(begin..)?).ok()?;
+    let mut request = fragment(rest.trim_start())?;
+    set_request_line(&mut request, request_line);
+    Some(request)
+}
+
 /// Part of a line, as people quote it: `503 UF,URX upstream_reset_before_response_started{connection_termination}`.
 /// A flag we know and details of Envoy's shape must stand at its begin.
 fn fragment(text: &str) -> Option<Request> {
@@ -889,6 +909,7 @@ const DETAILS: &[&str] = &[
     "upstream_per_try_timeout",
     "via_upstream",
     "downstream_remote_disconnect",
+    "downstream_local_disconnect",
     "rbac_access_denied",
     "jwt_authn_access_denied",
     "ext_authz",
@@ -1275,6 +1296,14 @@ mod tests {
             r#"{"log":"[2025-02-03T09:02:11.852Z] \"GET / HTTP/1.1\" 404 NR route_not_found - \"-\" 0 0 0 - \"-\" \"curl\" \"id\" \"shop\" \"-\" - - 10.0.0.1:80 10.0.0.9:4711 - -\n","stream":"stdout"}"#,
             "2025-02-03T09:02:11.852Z GET / 404 [NR] route_not_found | shop ->  -  ",
         ),
+        (
+            r#"`"- - -" 0 NR filter_chain_not_found - "-" 0 0 0 - "-" "-" "-" "-" "-" - - 10.0.0.8:8080 10.0.0.7:58394 - -`"#,
+            "   0 [NR] filter_chain_not_found |  ->  -  ",
+        ),
+        (
+            r#"Server - "GET /cart HTTP/1.1" 0 DC downstream_local_disconnect(filter_chain_is_being_removed)"#,
+            " GET /cart 0 [DC] downstream_local_disconnect(filter_chain_is_being_removed) |  ->  -  ",
+        ),
     ];
 
     #[test]
@@ -1293,6 +1322,9 @@ mod tests {
             r#"10.0.0.1 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.0" 200 2326"#,
             "UF is a flag that people write about",
             r#""GET / HTTP/1.1" 503"#,
+            r#"Server - "GET / HTTP/1.1" 503 -"#,
+            r#"web-1: "GET / HTTP/1.1" 500 1234"#,
+            r#"`filter_chain_not_found` means that no filter chain takes the connection"#,
             "[2021-03-04 12:00:00.123][22][warning][config] [source/a.cc:1] gRPC config",
         ] {
             assert_eq!(read(line), None, "{line}");

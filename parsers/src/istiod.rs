@@ -244,6 +244,7 @@ pub static SIGNATURES: &[Signature] = &[
         ],
         examples: &[
             "2026-03-04T10:15:00.123456Z\terror\twatch error in cluster west: failed to list *v1.Pod: Unauthorized",
+            "2026-03-04T10:15:00.123456Z\terror\twatch error in cluster : failed to list *v1.Pod: Unauthorized",
             "2026-03-04T10:15:00.123456Z\terror\twatch error in cluster west: failed to list *v1.EndpointSlice: Get \"https://192.0.2.3:6443/apis/discovery.k8s.io/v1/endpointslices?limit=500&resourceVersion=0\": dial tcp 192.0.2.3:6443: connect: connection refused",
             "2026-03-04T10:15:00.123456Z\terror\twatch error in cluster west: failed to list apiextensions.k8s.io/v1, Resource=customresourcedefinitions: Unauthorized",
             "2026-03-04T10:15:00.123456Z\terror\twatch error in cluster west: too old resource version: 1234 (5678)",
@@ -1118,10 +1119,12 @@ fn remote_registry_timeout<'a>(said: &'a Said<'a>) -> Read<'a> {
     Ok((left, remote(cluster, None, RemoteWhat::SyncTimedOut)))
 }
 
-/// `watch error in cluster west: failed to list *v1.Pod: Unauthorized`
+/// `watch error in cluster west: failed to list *v1.Pod: Unauthorized`; a reader that was not told its cluster's name
+/// leaves it out.
 fn watch_error<'a>(said: &'a Said<'a>) -> Read<'a> {
-    let (left, cluster) = delimited(tag("watch error in cluster "), is_not(": "), tag(": ")).parse(&*said.message)?;
-    Ok(("", remote(cluster, None, watch(left))))
+    let name = opt(is_not(": "));
+    let (left, cluster) = delimited(tag("watch error in cluster "), name, tag(": ")).parse(&*said.message)?;
+    Ok(("", remote(cluster.unwrap_or(""), None, watch(left))))
 }
 
 /// `k8s.io/client-go@v0.26.1/tools/cache/reflector.go:169: failed to list *v1.Pod: Unauthorized`, in newer clients

@@ -23,7 +23,13 @@ pub static CLIENT_DISCONNECTED: Cause = Cause {
     verify: "the caller's own log shows that it cancelled",
     explains: &[],
     hits: &["callers-hang-up"],
-    near_misses: &["app-closes-connection", "push-drains-streams", "websockets-end"],
+    near_misses: &[
+        "app-closes-connection",
+        "push-drains-streams",
+        "websockets-end",
+        "lines-of-others-quoted-in-notes",
+        "lines-quoted-behind-a-word",
+    ],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, client_gone))],
 };
 

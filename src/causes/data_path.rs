@@ -212,6 +212,9 @@ pub static UPSTREAM_CLOSED_CONNECTION: Cause = Cause {
         "app-listens-on-loopback",
         "gateway-does-not-expose-services",
         "websockets-end",
+        "lines-of-others-quoted-in-notes",
+        "lines-quoted-behind-a-word",
+        "lines-quoted-in-notes",
     ],
     rules: &[
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, closed)),
@@ -309,7 +312,12 @@ pub static APP_ERROR: Cause = Cause {
     verify: "kubectl -n {namespace} logs deploy/{name} --since=10m | grep -i -e error -e exception",
     explains: &[],
     hits: &["app-answers-500"],
-    near_misses: &["app-closes-connection", "configured-abort", "rate-limiter-does-not-answer"],
+    near_misses: &[
+        "app-closes-connection",
+        "configured-abort",
+        "rate-limiter-does-not-answer",
+        "lines-of-others-quoted-in-notes",
+    ],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, app_error))],
 };
 
@@ -346,8 +354,8 @@ pub static LISTENER_DRAIN: Cause = Cause {
              drainDuration in the proxies' configuration, and let clients reconnect.",
     verify: "kubectl -n istio-system logs deploy/istiod --since=1h | grep 'Push debounce stable'",
     explains: &[("client-disconnected", Within::File), ("upstream-closed-connection", Within::Token)],
-    hits: &["push-drains-streams"],
-    near_misses: &["callers-hang-up", "drain-shorter-than-request"],
+    hits: &["push-drains-streams", "lines-quoted-behind-a-word"],
+    near_misses: &["callers-hang-up", "drain-shorter-than-request", "lines-of-others-quoted-in-notes"],
     rules: &[Rule::on(Kind::Request, |view, event| requests::judge(view, event, drained))],
 };
 

@@ -27,8 +27,18 @@ pub static CAUSE: Cause = Cause {
         ("upstream-closed-connection", Within::Token),
         ("app-error", Within::Token),
     ],
-    hits: &["ambient-strict-refuses-plaintext", "plaintext-meets-strict", "scraper-calls-pod-address"],
-    near_misses: &["ambient-policy-denies", "gateway-without-that-host", "app-closes-connection"],
+    hits: &[
+        "ambient-strict-refuses-plaintext",
+        "plaintext-meets-strict",
+        "scraper-calls-pod-address",
+        "lines-quoted-in-notes",
+    ],
+    near_misses: &[
+        "ambient-policy-denies",
+        "gateway-without-that-host",
+        "app-closes-connection",
+        "lines-of-others-quoted-in-notes",
+    ],
     rules: &[
         Rule::after(Kind::Connection, 5, connection),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, policy::plain_to_strict)),

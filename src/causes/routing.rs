@@ -25,7 +25,13 @@ pub static NO_ROUTE: Cause = Cause {
     verify: "istioctl proxy-config routes {proxy} -o json | grep -n -F '{authority}'",
     explains: &[("app-error", Within::Token)],
     hits: &["host-without-route", "route-to-missing-cluster"],
-    near_misses: &["app-answers-404", "scanners-at-the-gateway", "subset-never-defined", "strangers-at-the-gateway"],
+    near_misses: &[
+        "app-answers-404",
+        "scanners-at-the-gateway",
+        "subset-never-defined",
+        "strangers-at-the-gateway",
+        "lines-of-others-quoted-in-notes",
+    ],
     rules: &[
         Rule::Mesh(tables::not_found_by_proxy),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, no_route)),
@@ -64,7 +70,12 @@ pub static GATEWAY_CONFIG_MISSING: Cause = Cause {
     verify: "istioctl proxy-config listeners {proxy} --port {listener_port}",
     explains: &[],
     hits: &["gateway-without-that-host", "tls-clients-without-a-name"],
-    near_misses: &["plaintext-meets-strict", "gateway-does-not-expose-services", "strangers-at-the-gateway"],
+    near_misses: &[
+        "plaintext-meets-strict",
+        "gateway-does-not-expose-services",
+        "strangers-at-the-gateway",
+        "lines-quoted-in-notes",
+    ],
     rules: &[
         Rule::Mesh(tables::handshake_cut),
         Rule::on(Kind::Request, |view, event| requests::judge(view, event, gateway_config)),
