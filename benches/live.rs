@@ -65,6 +65,9 @@ fn tailed(pods: usize, lines_per_second: u64, time: Duration) {
     let config = kubeconfig_file(&[&apis[0], &apis[1]]);
     let tail = Tail::start(&["--context=east", "--context=west", "--pods=shop/"], config.path());
     wait("all logs are followed", || apis.iter().map(|api| api.asked("get pods/log").len()).sum::<usize>() >= pods);
+    // After the first line of all, lines wait a second for what was before: that is no delay of a watch under way.
+    let (namespace, pod, container, line) = printers[0].line(b"2026-03-01T09:00:00.000000Z\tinfo\tads\tbegun");
+    apis[0].log(namespace, pod, container, line);
     thread::sleep(Duration::from_secs(2));
 
     let (begun, before) = (Instant::now(), tail.cpu());
