@@ -95,11 +95,13 @@ enum Command {
 #[derive(Args)]
 #[command(after_long_help = with_limits(TAIL_HELP, &config::live_limits()))]
 struct Tail {
-    /// Files and folders to follow as they grow, with or without clusters.
+    /// Files and folders to follow as they grow, with or without clusters; `-` is standard input.
+    ///
+    /// Where standard input is all there is, its end ends the watch.
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
 
-    /// Name the cluster of a file or folder; may be repeated.
+    /// Name the cluster of a file, a folder, or `-`; may be repeated.
     #[arg(long, value_name = "NAME=PATH", requires = "paths")]
     cluster: Vec<String>,
 
@@ -210,6 +212,7 @@ Examples:
   meshwhy tail --context east --context west
   meshwhy tail --context east --context west --pods shop/app=cart --since 10m
   meshwhy tail /var/log/pods
+  kubectl logs -f -n shop deploy/cart -c istio-proxy --context west | meshwhy tail - --cluster west=- --context east
   meshwhy tail --context east --context west --record incident.tape.zst
   meshwhy tail --context east --xds --xds-node sleep-1.sample
   kubectl create token default -n istio-system --audience istio-ca > token

@@ -6,6 +6,7 @@ mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use meshwhy_parsers::event::{Arrival, Event, Fact, Level};
@@ -20,8 +21,8 @@ use crate::engine::{Asks, Engine};
 use crate::inputs::follow::{self, Followed};
 use crate::inputs::kube::review::Review;
 use crate::inputs::live::Live;
-use crate::inputs::source::Feed;
-use crate::inputs::stdin::{Heard, Stdin};
+use crate::inputs::source::{Feed, Said};
+use crate::inputs::stdin::{self, Heard, Stdin};
 use crate::inputs::tape::{self, Recorder, Tape};
 use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, kube, stop, xds};
 use crate::outputs::{Output, Summary, printable, worst_severity};
@@ -172,17 +173,32 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
             runtime.spawn(xds::at(address.clone(), cluster, xds.asked.clone(), feed.clone(), wanted));
         }
     }
-    if !config.replay.paths.is_empty() {
-        for path in &config.replay.paths {
-            std::fs::metadata(path).with_context(|| format!("cannot follow {}", path.display()))?;
-        }
-        let followed = Followed {
-            paths: config.replay.paths.clone(),
-            cluster_names: config.replay.cluster_names.clone(),
-            scan: config.replay.scan,
-            lines: config.lines,
-            limits: config.replay.input_limits,
-        };
+    let (piped, paths): (Vec<PathBuf>, _) =
+        config.replay.paths.iter().cloned().partition(|path| path.as_os_str() == "-");
+    for path in &paths {
+        std::fs::metadata(path).with_context(|| format!("cannot follow {}", path.display()))?;
+    }
+    let followed = Followed {
+        paths,
+        cluster_names: config.replay.cluster_names.clone(),
+        scan: config.replay.scan,
+        lines: config.lines,
+        limits: config.replay.input_limits,
+    };
+    if !piped.is_empty() {
+        let has_istiods = config.xds.as_ref().is_some_and(|xds| !xds.addresses.is_empty());
+        let is_alone = clusters.is_empty() && config.addresses.is_empty() && followed.paths.is_empty() && !has_istiods;
+        let only = clusters.first().filter(|_| clusters.len() == 1).cloned();
+        let (followed, feed) = (followed.clone(), feed.clone());
+        runtime.spawn_blocking(move || {
+            let heard = stdin::follow(Stdin::beside(), &followed, only.as_deref(), &feed);
+            if is_alone && heard.is_ok() {
+                // Who does not hear it has ended already.
+                let _ = feed.say_blocking(Said::Stop);
+            }
+        });
+    }
+    if !followed.paths.is_empty() {
         let feed = feed.clone();
         runtime.spawn_blocking(move || follow::follow(followed, feed));
     }
@@ -272,7 +288,7 @@ impl Run<'_> {
 
     /// Acts on standard input while it is still open; ends with it, or when nobody reads what is found.
     fn live(&mut self, wanted: &Wanted<'_>, mut stdin: Stdin) -> anyhow::Result<(Counts, Losses)> {
-        let mut live = Live::new(wanted, stdin.origin(wanted));
+        let mut live = Live::new(wanted, stdin.origin(wanted.cluster_names));
         let mut losses = Losses::default();
         loop {
             let mut idle = None;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -525,7 +525,22 @@ impl Running {
     pub fn interrupt(&mut self) -> Vec<String> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it can be told").success());
+        self.rest()
+    }
+
+    /// What it says until it ends by itself.
+    pub fn rest(&mut self) -> Vec<String> {
         std::iter::from_fn(|| self.lines.recv_timeout(PRINTED_WITHIN).ok()).collect()
+    }
+
+    /// What it reads, where it was started so; its end is the end of that.
+    pub fn stdin(&mut self) -> ChildStdin {
+        self.child.stdin.take().expect("it was asked for, and once")
+    }
+
+    /// Its exit code, once it has ended.
+    pub fn code(&mut self) -> Option<i32> {
+        self.child.wait().expect("it ends").code()
     }
 }
 

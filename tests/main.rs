@@ -17,6 +17,7 @@ mod kubectl;
 mod live;
 mod live_causes;
 mod live_faults;
+mod live_pipes;
 mod live_samples;
 mod repaired;
 mod schema;

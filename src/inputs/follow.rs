@@ -393,14 +393,7 @@ impl Log {
     }
 
     fn say(&mut self, feed: &Feed, contexts: &mut Contexts) -> Result<(), Deaf> {
-        let Some(mut said) = self.lines.said() else { return Ok(()) };
-        if let Said::Lines(tapped) = &mut said {
-            tapped
-                .lines
-                .iter_mut()
-                .for_each(|line| line.origin = contexts.origin(&line.origin, line.command.as_deref()));
-        }
-        feed.say_blocking(said)
+        self.lines.say(feed, contexts)
     }
 }
 

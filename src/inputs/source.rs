@@ -16,6 +16,7 @@ use meshwhy_parsers::time::Time;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use super::Contexts;
 use super::clock::Clock;
 use crate::redact::{self, redact};
 
@@ -338,6 +339,18 @@ impl Lines {
         self.told = counts;
         let lines = std::mem::take(&mut self.ready);
         (0 < read || quiet != 0 || !lines.is_empty()).then_some(Said::Lines(Tapped { lines, read, quiet }))
+    }
+
+    /// Says it, with the clusters that commands between the lines name.
+    pub fn say(&mut self, feed: &Feed, contexts: &mut Contexts) -> Result<(), Deaf> {
+        let Some(mut said) = self.said() else { return Ok(()) };
+        if let Said::Lines(tapped) = &mut said {
+            tapped
+                .lines
+                .iter_mut()
+                .for_each(|line| line.origin = contexts.origin(&line.origin, line.command.as_deref()));
+        }
+        feed.say_blocking(said)
     }
 }
 

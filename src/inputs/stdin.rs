@@ -1,18 +1,23 @@
-//! Standard input: heard line by line while it is still open, until its end or an interrupt.
+//! Standard input: heard line by line while it is still open, until its end or an interrupt; alone, or as one of the
+//! sources of a watch.
 
-use std::io::{self, Read};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use meshwhy_parsers::origin::{self, Hints, SharedOrigin};
+use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::origin::{self, Hints, Origin, SharedOrigin, UNNAMED};
 use meshwhy_parsers::sniff::{self, Format};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::files::Found;
-use super::{InputLimits, Stream, Wanted, origin_of, transcripts};
+use super::follow::Followed;
+use super::source::{Deaf, Feed, Lines, Read, Said, Status};
+use super::{Contexts, InputLimits, Stream, origin_of, transcripts};
 
 /// How long to wait before what is at hand is acted on.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -53,6 +58,15 @@ impl Stdin {
             signal_hook::flag::register_conditional_default(signal, Arc::clone(&stopped))?;
             signal_hook::flag::register(signal, Arc::clone(&stopped))?;
         }
+        Ok(Stdin::heard(stopped))
+    }
+
+    /// Begins to listen where interrupts are heard elsewhere.
+    pub fn beside() -> Stdin {
+        Stdin::heard(Arc::default())
+    }
+
+    fn heard(stopped: Arc<AtomicBool>) -> Stdin {
         let (to, blocks) = mpsc::sync_channel(BLOCKS_MAX);
         thread::spawn(move || {
             let mut stdin = io::stdin().lock();
@@ -72,7 +86,7 @@ impl Stdin {
                 }
             }
         });
-        Ok(Stdin { blocks, stopped, ahead: Vec::new(), heard_at: Instant::now(), failed: None })
+        Stdin { blocks, stopped, ahead: Vec::new(), heard_at: Instant::now(), failed: None }
     }
 
     /// Waits for the first bytes and, for a moment, for those behind them. Whether they are lines to be acted on as they
@@ -112,8 +126,8 @@ impl Stdin {
     }
 
     /// The origin of its lines, as far as its first ones tell.
-    pub fn origin(&self, wanted: &Wanted<'_>) -> SharedOrigin {
-        let hints = Hints { told: origin::told(&self.ahead), ..Found::stdin(wanted.cluster_names).hints() };
+    pub fn origin(&self, cluster_names: &[(String, PathBuf)]) -> SharedOrigin {
+        let hints = Hints { told: origin::told(&self.ahead), ..Found::stdin(cluster_names).hints() };
         let cluster = origin::clusters(std::slice::from_ref(&hints)).remove(0);
         Arc::new(origin_of(&Stream { name: "-".into(), hints, is_repeat: false }, &cluster))
     }
@@ -146,7 +160,7 @@ impl Stdin {
     }
 }
 
-impl Read for Stdin {
+impl io::Read for Stdin {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.ahead.is_empty() {
             match self.hear() {
@@ -161,4 +175,61 @@ impl Read for Stdin {
         self.ahead.drain(..length);
         Ok(length)
     }
+}
+
+/// Hands over what standard input says, until it ends. Its cluster is the one that it was given or that it tells, or else
+/// `only`. Runs on a thread of its own, within the runtime.
+pub fn follow(mut stdin: Stdin, followed: &Followed, only: Option<&str>, feed: &Feed) -> Result<(), Deaf> {
+    stdin.hear_ahead(sniff::HEAD_MAX);
+    let mut origin = stdin.origin(&followed.cluster_names);
+    if let Some(only) = only.filter(|_| *origin.cluster == *UNNAMED) {
+        origin = Arc::new(Origin { cluster: only.into(), ..Origin::clone(&origin) });
+    }
+    match sniff::format(&stdin.ahead, "-") {
+        Format::Log | Format::Empty | Format::Report => lines(&mut stdin, &origin, followed, feed),
+        Format::Binary => lose("it is no text: not read", feed),
+        Format::Gzip | Format::Zstd | Format::Zip | Format::OtherCompressed(..) => {
+            lose("it is compressed: not followed\nhint: meshwhy replay -", feed)
+        }
+        _ => document(stdin, &origin, followed, feed),
+    }
+}
+
+fn lines(stdin: &mut Stdin, origin: &SharedOrigin, followed: &Followed, feed: &Feed) -> Result<(), Deaf> {
+    let mut contexts = Contexts::of(std::slice::from_ref(&origin.cluster));
+    let mut lines = Lines::at(origin, followed.scan, 0);
+    feed.say_blocking(Said::Arrival(Box::new(Arrival::Begin(Arc::clone(origin)))))?;
+    let mut is_over = false;
+    while !is_over {
+        match stdin.hear() {
+            Heard::Bytes(bytes) => lines.push(&bytes),
+            Heard::Pause(_) => lines.pause(),
+            Heard::End => is_over = true,
+            Heard::Failed(error) => {
+                lose(&format!("it cannot be read to its end: {error}"), feed)?;
+                is_over = true;
+            }
+        }
+        if is_over {
+            lines.finish();
+        }
+        lines.say(feed, &mut contexts)?;
+    }
+    feed.say_blocking(Said::Arrival(Box::new(Arrival::End(Arc::clone(origin)))))
+}
+
+fn document(stdin: Stdin, origin: &SharedOrigin, followed: &Followed, feed: &Feed) -> Result<(), Deaf> {
+    let mut bytes = Vec::new();
+    if let Err(error) = stdin.take(followed.limits.document_bytes_max).read_to_end(&mut bytes) {
+        return lose(&format!("it cannot be read to its end: {error}"), feed);
+    }
+    match feed.document_blocking(origin, &bytes, feed.clock.now())? {
+        Read::Said(losses) => losses.iter().try_for_each(|loss| lose(loss, feed)),
+        Read::Broken(error) => lose(&error, feed),
+        Read::Unknown => lose("it is no document that is known: not read", feed),
+    }
+}
+
+fn lose(what: &str, feed: &Feed) -> Result<(), Deaf> {
+    feed.say_blocking(Said::Status(Status::Lost { what: format!("standard input: {what}") }))
 }
