@@ -17,12 +17,14 @@ use crate::inputs::clock::Clock;
 use crate::inputs::direct::Address;
 use crate::inputs::kube::ISTIOD_NAMESPACE;
 use crate::inputs::source::LiveLimits;
+use crate::inputs::stop::Enough;
 use crate::outputs::Output;
 use crate::outputs::junit::Junit;
 use crate::outputs::ndjson::{self, Ndjson};
 use crate::outputs::schema::SCHEMA;
 use crate::outputs::text::{Look, Text};
 use crate::signatures::Signatures;
+use crate::sink::Sink;
 use crate::{causes, doctor, explain, trace};
 
 #[derive(Parser)]
@@ -129,6 +131,12 @@ struct Tail {
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
 
+    /// Also print lines as they come, with the cluster in front: what fails, and what of connections to istiod, remote
+    /// clusters, certificates, proxies' configuration and the like is known by a signature; not calls that went well, nor
+    /// lines that nothing is known of. As NDJSON: `event` records.
+    #[arg(long, conflicts_with = "quiet")]
+    follow_events: bool,
+
     #[command(flatten)]
     xds: Xds,
 
@@ -213,6 +221,7 @@ Examples:
   meshwhy tail --context east --context west --pods shop/app=cart --since 10m
   meshwhy tail /var/log/pods
   kubectl logs -f -n shop deploy/cart -c istio-proxy --context west | meshwhy tail - --cluster west=- --context east
+  meshwhy tail --context east --context west --follow-events
   meshwhy tail --context east --context west --record incident.tape.zst
   meshwhy tail --context east --xds --xds-node sleep-1.sample
   kubectl create token default -n istio-system --audience istio-ca > token
@@ -768,7 +777,7 @@ fn print_of_plugin(error: &clap::Error) -> io::Result<()> {
 
 fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
     match command {
-        Command::Tail(flags) => tail(flags, out),
+        Command::Tail(flags) => tail(flags),
         Command::Record(flags) => crate::run::record(&RecordConfig {
             kubeconfig: flags.clusters.kubeconfig,
             contexts: flags.clusters.context,
@@ -856,7 +865,7 @@ fn manual(command: Option<&str>) -> anyhow::Result<clap_mangen::Man> {
     Ok(clap_mangen::Man::new(command.clone()).title(format!("meshwhy-{name}")))
 }
 
-fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
+fn tail(flags: Tail) -> anyhow::Result<u8> {
     let signatures = config::signatures(flags.naming.signatures.as_deref())?;
     let scan = if signatures.is_empty() { Scan::On } else { Scan::Off };
     let xds = flags.xds.config()?;
@@ -881,12 +890,16 @@ fn tail(flags: Tail, out: &mut dyn Write) -> anyhow::Result<u8> {
         istio_namespace: flags.clusters.istio_namespace,
         lines: flags.tail,
         record: flags.record,
+        follow_events: flags.follow_events,
         xds,
         addresses,
         clock: flags.clock.map(|text| config::moment("--clock", &text)).transpose()?.map(Clock::at).unwrap_or_default(),
         ..TailConfig::of(replay, (!without_clusters).then_some(watched))
     };
-    crate::run::tail(&config, &mut *flags.naming.output(true), out)
+    let enough = Enough::default();
+    let sink = Sink::stdout(enough.clone()).context("cannot write to standard output")?;
+    let mut out = Quiet { inner: sink, broken: false };
+    crate::run::tail(&config, &mut *flags.naming.output(true), &mut out, enough)
 }
 
 fn replay(flags: Replay, out: &mut dyn Write) -> anyhow::Result<u8> {

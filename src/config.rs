@@ -115,6 +115,8 @@ pub struct TailConfig {
     pub lines: Option<u32>,
     /// A new file that takes the tape.
     pub record: Option<PathBuf>,
+    /// Whether lines that tell something are printed as they come.
+    pub follow_events: bool,
     /// The limits of live sources.
     pub limits: LiveLimits,
     /// What time it is.
@@ -134,6 +136,7 @@ impl TailConfig {
             addresses: Vec::new(),
             lines: None,
             record: None,
+            follow_events: false,
             limits: LiveLimits::default(),
             clock: Clock::default(),
         }

@@ -5,7 +5,7 @@ mod saving;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, ErrorKind::BrokenPipe};
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -23,8 +23,10 @@ use crate::inputs::kube::review::Review;
 use crate::inputs::live::Live;
 use crate::inputs::source::{Feed, Said};
 use crate::inputs::stdin::{self, Heard, Stdin};
+use crate::inputs::stop::Enough;
 use crate::inputs::tape::{self, Recorder, Tape};
 use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, kube, stop, xds};
+use crate::outputs::events::is_followed;
 use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
 use crate::trace;
@@ -53,6 +55,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     let mut run = Run {
         config,
         engine: engine(config),
+        followed: None,
         counting: config.signatures.counting(),
         tally: Tally::new(wanted.limits.templates_max),
         output,
@@ -118,6 +121,7 @@ fn replay_tape(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io:
     let run = Run {
         config,
         engine: racing(config),
+        followed: None,
         counting: config.signatures.counting(),
         tally: Tally::new(config.input_limits.templates_max),
         output,
@@ -126,8 +130,14 @@ fn replay_tape(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io:
     watching::Watching::new(run, BTreeSet::new(), Asking::default()).replay(&mut tape)
 }
 
-/// Watches clusters and prints causes as they show; returns the exit code of what is open when the person has seen enough.
-pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Write) -> anyhow::Result<u8> {
+/// Watches clusters and prints causes as they show; returns the exit code of what is open when the person has seen
+/// `enough`.
+pub fn tail(
+    config: &TailConfig,
+    output: &mut dyn Output,
+    out: &mut dyn io::Write,
+    enough: Enough,
+) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.replay.threads.min(WORKERS_MAX))
         .enable_all()
@@ -205,18 +215,22 @@ pub fn tail(config: &TailConfig, output: &mut dyn Output, out: &mut dyn io::Writ
     // Last of what may fail, so that no tape without a watch is left behind.
     let recorder = config.record.as_deref().map(Recorder::create).transpose()?;
     runtime.spawn(clock::tick(feed.clone()));
-    runtime.spawn(stop::listen(feed));
+    runtime.spawn(stop::listen(feed, enough.clone()));
     let run = Run {
         config: &config.replay,
         engine: racing(&config.replay),
+        followed: config.follow_events.then(Vec::new),
         counting: config.replay.signatures.counting(),
         tally: Tally::new(config.replay.input_limits.templates_max),
         output,
-        out,
+        out: &mut *out,
     };
-    let code = watching::Watching::new(run, clusters, asking).recording(recorder).hear(&mut heard);
+    let code = watching::Watching::new(run, clusters, asking).recording(recorder).hear(&mut heard, &enough);
+    // While interrupts are still heard. Whether anybody reads it makes no difference any more.
+    let flushed = out.flush().or_else(|error| if error.kind() == BrokenPipe { Ok(()) } else { Err(error) });
     // Connections that wait need not be waited for.
     runtime.shutdown_background();
+    flushed?;
     code
 }
 
@@ -262,6 +276,8 @@ fn asked(config: &ReplayConfig) -> (Vec<&'static Check>, Asks) {
 struct Run<'r> {
     config: &'r ReplayConfig,
     engine: Engine,
+    /// Events that are to be printed; `None` where nobody follows them.
+    followed: Option<Vec<Event>>,
     counting: Counting,
     tally: Tally,
     output: &'r mut dyn Output,
@@ -346,6 +362,9 @@ impl Run<'_> {
 
     fn feed(&mut self, mut event: Event) {
         self.counting.mark(&mut event);
+        if let Some(followed) = self.followed.as_mut().filter(|_| is_followed(&event)) {
+            followed.push(event.clone());
+        }
         self.engine.feed(Arrival::Item(event));
     }
 

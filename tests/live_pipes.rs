@@ -1,14 +1,22 @@
-//! Standard input as a source of a watch.
+//! Pipes at both ends of a watch: standard input as a source, and events that are followed by who reads late or never.
 
 use std::fs;
-use std::io::Write;
-use std::process::{ChildStdin, Command, Stdio};
+use std::io::{self, BufRead, BufReader, PipeWriter, Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
 
 use crate::common::kube_api::{KubeApi, kubeconfig_file, pod};
 use crate::common::meshwhy;
 use crate::live::Running;
+use crate::schema::validator;
+
+/// Nothing takes so long that does not hang, on a machine that has much else to do.
+const LONG: Duration = Duration::from_secs(20);
 
 /// What istiod prints where it cannot read a remote cluster.
 fn unreachable(remote: &str) -> String {
@@ -98,4 +106,102 @@ fn standard_input_is_of_the_only_cluster_that_is_watched_beside_it() {
     tail.until("north");
     tail.interrupt();
     assert_eq!(tail.code(), Some(1));
+}
+
+/// Less than what a reader is waited for after an interrupt.
+const HELD_UP: Duration = Duration::from_millis(500);
+
+/// How long nothing more fits into a pipe that is full.
+const FULL_AFTER: Duration = Duration::from_secs(1);
+
+/// The program, following events of standard input into this.
+fn followed(format: &str, stdout: PipeWriter) -> (Child, ChildStdin) {
+    let mut child = meshwhy()
+        .args(["tail", "-", "--cluster=east=-", "--follow-events", format])
+        .stdin(Stdio::piped())
+        .stdout(stdout)
+        .spawn()
+        .expect("it starts");
+    let stdin = child.stdin.take().expect("it was asked for");
+    (child, stdin)
+}
+
+/// More than pipes hold, in a thread of its own, as it takes as long as the program takes to read it.
+fn say_much(mut stdin: ChildStdin) -> thread::JoinHandle<ChildStdin> {
+    thread::spawn(move || {
+        let text: String = (0..MANY).map(|number| unreachable(&format!("c{number}"))).collect();
+        // Where it ends first, it need not be read.
+        let _ = stdin.write_all(text.as_bytes());
+        stdin
+    })
+}
+
+/// Lines whose records are many times more than a pipe holds.
+const MANY: usize = 1_500;
+
+#[test]
+fn events_are_followed_with_their_cluster_and_without_what_is_as_usual() {
+    let (stdout, writer) = io::pipe().expect("a pipe can be made");
+    let (mut child, mut stdin) = followed("--output=text", writer);
+    let mut stdout = BufReader::new(stdout);
+    say(&mut stdin, "2026-03-01T09:30:00.000000Z\tinfo\tads\tPush Status: {}\n");
+    say(&mut stdin, "2026-03-01T09:30:00.000000Z\terror\tthe frobnicator lost 12 widgets\n");
+    say(&mut stdin, "2026-03-01T09:30:01.000000Z\terror\tremote cluster w\u{202e}est failed to sync after 30s\n");
+    let mut first = String::new();
+    stdout.read_line(&mut first).expect("UTF-8");
+    assert_eq!(first, "east -  2026-03-01T09:30:01.000Z error remote cluster w\\u{202e}est failed to sync after 30s\n");
+    drop(stdin);
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).expect("UTF-8");
+    assert!(!rest.contains("\neast -  "), "{rest}");
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+#[test]
+fn followed_events_that_are_read_late_all_arrive_in_order_as_records_of_the_schema() {
+    let (stdout, writer) = io::pipe().expect("a pipe can be made");
+    let (mut child, stdin) = followed("--output=ndjson", writer);
+    drop(say_much(stdin).join().expect("it writes"));
+    let validator = validator();
+    let mut numbers = Vec::new();
+    for line in BufReader::new(stdout).lines() {
+        let record: Value = serde_json::from_str(&line.expect("UTF-8")).expect("a record");
+        if record["type"] == "event" {
+            let number = record["fields"]["remote_cluster"].as_str().expect("it names one").trim_start_matches('c');
+            numbers.push(number.parse::<usize>().expect("a number"));
+            assert!(validator.is_valid(&record), "{record}");
+            assert_eq!(record["origin"]["cluster"], "east");
+        }
+    }
+    assert_eq!(numbers, (0..MANY).collect::<Vec<_>>());
+    assert_eq!(child.wait().expect("it ends").code(), Some(1));
+}
+
+#[test]
+fn an_interrupt_ends_a_watch_whose_output_nobody_reads_with_the_usual_exit_code() {
+    let (reader, mut writer) = io::pipe().expect("a pipe can be made");
+    let (mut child, mut stdin) = followed("--output=ndjson", writer.try_clone().expect("it can be shared"));
+    say(&mut stdin, &unreachable("west"));
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    while !line.contains("remote-api-unreachable/") {
+        line.clear();
+        assert_ne!(reader.read_line(&mut line).expect("UTF-8"), 0, "it goes on");
+    }
+    // From now on nobody reads, and the pipe is filled up.
+    let (to, filled) = mpsc::channel();
+    thread::spawn(move || while writer.write_all(&[b'\n'; 1 << 10]).is_ok() && to.send(()).is_ok() {});
+    while filled.recv_timeout(FULL_AFTER).is_ok() {}
+    say(&mut stdin, &unreachable("north"));
+
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it can be told").success());
+    let since = Instant::now();
+    while child.try_wait().expect("it can be asked").is_none() {
+        assert!(since.elapsed() < LONG, "it hangs");
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(child.wait().expect("it ended").code(), Some(1));
+    assert!(HELD_UP < since.elapsed(), "it waited for a reader");
+    drop((stdin, reader));
 }

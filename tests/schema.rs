@@ -15,7 +15,7 @@ fn check(validator: &jsonschema::Validator, name: &str, records: &[u8]) -> Vec<S
     broken
 }
 
-fn validator() -> jsonschema::Validator {
+pub fn validator() -> jsonschema::Validator {
     let printed = meshwhy().arg("schema").output().expect("the program starts");
     let schema: Value = serde_json::from_slice(&printed.stdout).expect("the schema is JSON");
     jsonschema::validator_for(&schema).expect("the schema is a schema")

@@ -197,6 +197,14 @@ impl Event {
         }
     }
 
+    /// `file:line`, or the file alone for a document.
+    pub fn place(&self) -> String {
+        match self.number {
+            0 => self.origin.file.to_string(),
+            number => format!("{}:{number}", self.origin.file),
+        }
+    }
+
     /// Whether a state document said it, which shows what was so when it was taken, and not that something happened then.
     pub fn is_document(&self) -> bool {
         self.signature == Some(DOCUMENT)

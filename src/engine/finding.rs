@@ -38,10 +38,7 @@ impl Evidence {
 
     /// `file:line`, or the file alone for a document.
     pub fn place(&self) -> String {
-        match self.event.number {
-            0 => self.event.origin.file.to_string(),
-            number => format!("{}:{number}", self.event.origin.file),
-        }
+        self.event.place()
     }
 }
 

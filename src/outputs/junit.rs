@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::io;
 
+use meshwhy_parsers::event::Event;
+
 use super::{Output, Summary, printable};
 use crate::engine::check::{Checked, Item, Outcome};
 use crate::engine::finding::Finding;
@@ -24,6 +26,10 @@ struct Counts {
 
 impl Output for Junit {
     fn finding(&mut self, _: &mut dyn io::Write, _: &Finding) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn event(&mut self, _: &mut dyn io::Write, _: &Event) -> io::Result<()> {
         Ok(())
     }
 

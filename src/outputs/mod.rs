@@ -2,6 +2,7 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+pub mod events;
 pub mod fields;
 pub mod junit;
 pub mod ndjson;
@@ -11,6 +12,7 @@ pub mod text;
 use std::borrow::Cow;
 use std::io;
 
+use meshwhy_parsers::event::Event;
 use meshwhy_parsers::origin::UNNAMED;
 
 use crate::engine::check::Checked;
@@ -44,6 +46,9 @@ pub struct Summary {
 pub trait Output {
     /// A finding changed its stage.
     fn finding(&mut self, out: &mut dyn io::Write, finding: &Finding) -> io::Result<()>;
+
+    /// An event that somebody follows.
+    fn event(&mut self, out: &mut dyn io::Write, event: &Event) -> io::Result<()>;
 
     /// What the checks said, and the findings they became.
     fn checks(&mut self, out: &mut dyn io::Write, checked: &[Checked], findings: &[Finding]) -> io::Result<()>;

@@ -60,6 +60,10 @@ impl Output for Ndjson {
         writeln!(out, "{}", json_line(&record))
     }
 
+    fn event(&mut self, out: &mut dyn io::Write, followed: &Event) -> io::Result<()> {
+        writeln!(out, "{}", json_line(&event(followed, &[])))
+    }
+
     fn checks(&mut self, out: &mut dyn io::Write, checked: &[Checked], findings: &[Finding]) -> io::Result<()> {
         if self.quiet {
             return Ok(());
@@ -107,7 +111,7 @@ impl Output for Ndjson {
     fn close(&mut self, out: &mut dyn io::Write, findings: &[Finding], summary: &Summary) -> io::Result<()> {
         if self.events && !self.quiet {
             for (evidence, of) in evidence_of(findings).values() {
-                writeln!(out, "{}", json_line(&event(evidence, of)))?;
+                writeln!(out, "{}", json_line(&event(&evidence.event, of)))?;
             }
         }
         let engine = &summary.engine;
@@ -172,14 +176,13 @@ fn evidence_of(findings: &[Finding]) -> BTreeMap<EventKey, (&Evidence, Vec<&str>
     events
 }
 
-fn event(evidence: &Evidence, of: &[&str]) -> Value {
-    let event: &Event = &evidence.event;
+fn event(event: &Event, of: &[&str]) -> Value {
     let origin = event.origin();
     let said: serde_json::Map<String, Value> =
         fields(&event.fact).into_iter().map(|(name, value)| (name.to_string(), redact(&value).into())).collect();
     json!({
         "type": "event",
-        "place": evidence.place(),
+        "place": event.place(),
         "at": time(event.at),
         "origin": {
             "cluster": origin.cluster,

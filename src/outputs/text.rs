@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
+use meshwhy_parsers::event::Event;
 use meshwhy_parsers::time::Time;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Output, Summary, clusters, notes, open_causes, printable, recovered};
+use super::{Output, Summary, clusters, events, notes, open_causes, printable, recovered};
 use crate::engine::cause::Severity;
 use crate::engine::check::{Checked, Item, Outcome};
 use crate::engine::finding::{Evidence, Finding, Stage};
@@ -67,6 +68,11 @@ impl Output for Text {
         self.said = true;
         let stage = finding.stage.word();
         writeln!(out, "{stage} {}: {}", finding.cause.slug, printable(&finding.summary))
+    }
+
+    fn event(&mut self, out: &mut dyn io::Write, event: &Event) -> io::Result<()> {
+        self.said = true;
+        writeln!(out, "{}", events::line(event, self.look.colour))
     }
 
     fn checks(&mut self, out: &mut dyn io::Write, checked: &[Checked], findings: &[Finding]) -> io::Result<()> {

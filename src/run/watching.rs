@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::Run;
 use crate::inputs::source::{Said, Status, Tapped};
+use crate::inputs::stop::Enough;
 use crate::inputs::tape::{Played, Recorder, Tape};
 use crate::inputs::{Counts, InputLimits, Item, Losses};
 use crate::outputs::printable;
@@ -21,6 +22,8 @@ const LOOK_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_SHARE: u32 = 10;
 /// Clusters that have not answered by then are not waited for before state is asked.
 const READY_PATIENCE: Duration = Duration::from_secs(15);
+/// How long after an interrupt what was read before is still judged.
+const REST_PATIENCE: Duration = Duration::from_millis(300);
 /// How often the status line is drawn.
 const STATUS_PAUSE: Duration = Duration::from_millis(500);
 
@@ -87,9 +90,13 @@ impl<'r> Watching<'r> {
         Watching { recorder, ..self }
     }
 
-    /// Hears until it is enough, or nobody reads what is found; returns the exit code.
-    pub fn hear(mut self, heard: &mut Receiver<Said>) -> anyhow::Result<u8> {
-        while let Some(said) = heard.blocking_recv() {
+    /// Hears until it is `enough`, or nobody reads what is found; returns the exit code.
+    pub fn hear(mut self, heard: &mut Receiver<Said>, enough: &Enough) -> anyhow::Result<u8> {
+        while let Some(mut said) = heard.blocking_recv() {
+            let is_late = !matches!(said, Said::Stop) && enough.is_for(REST_PATIENCE);
+            if is_late {
+                said = Said::Status(Status::Lost { what: "what was read last before the end was not judged".into() });
+            }
             let failed = self.recorder.as_mut().and_then(|recorder| recorder.said(&said));
             self.not_recorded(failed);
             let is_tick = matches!(&said, Said::Arrival(arrival) if matches!(**arrival, Arrival::Clock(_)));
@@ -101,7 +108,7 @@ impl<'r> Watching<'r> {
                 self.look_if_due()?;
                 self.status.draw(&self.counts);
             }
-            if self.run.out.flush().is_err() {
+            if is_late || self.run.out.flush().is_err() {
                 break;
             }
         }
@@ -209,6 +216,10 @@ impl<'r> Watching<'r> {
     }
 
     fn print(&mut self) -> anyhow::Result<()> {
+        for event in self.run.followed.iter_mut().flat_map(std::mem::take) {
+            self.status.clear();
+            self.run.output.event(self.run.out, &event)?;
+        }
         while let Some(finding) = self.run.engine.poll() {
             self.status.clear();
             self.run.output.finding(self.run.out, &finding)?;
