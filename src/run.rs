@@ -87,7 +87,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     run.batch(&mut batch, lines)?;
     let code = run.close(&batch.counts, batch.losses)?;
     for refusal in &batch.refused {
-        eprintln!("meshwhy: {}", printable(refusal));
+        complain(refusal);
     }
     Ok(if batch.refused.is_empty() { code } else { 2 })
 }
@@ -160,7 +160,7 @@ pub fn tail(
             bail!("no cluster can be watched\n{}", why.collect::<Vec<_>>().join("\n"));
         }
         for (_, why) in &connected.refused {
-            eprintln!("meshwhy: {}", printable(why));
+            complain(why);
         }
         for cluster in connected.clusters {
             clusters.insert(cluster.name.clone());
@@ -269,6 +269,15 @@ fn asked(config: &ReplayConfig) -> (Vec<&'static Check>, Asks) {
             (all().filter(|check| !before_linking || check.before_linking).collect(), Asks::State)
         }
         Task::Trace(..) => (all().collect(), Asks::Nothing),
+    }
+}
+
+/// Says what does not work, on one line however it is written, and its hint on another.
+fn complain(what: &str) {
+    const HINT: &str = "\nhint: ";
+    match what.rsplit_once(HINT) {
+        Some((what, hint)) => eprintln!("meshwhy: {}{HINT}{}", printable(what), printable(hint)),
+        None => eprintln!("meshwhy: {}", printable(what)),
     }
 }
 

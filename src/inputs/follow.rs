@@ -92,9 +92,9 @@ struct Following {
     contexts: Contexts,
     /// What was said that need not be said again.
     said: BTreeSet<String>,
-    /// Files that were read under a name that another file has now, with the bytes read: in this round they appear under
-    /// a new name, if they are followed at all.
-    renamed: BTreeMap<(u64, u64), u64>,
+    /// Files that were read under a name that another file has now: in this round or the next one they appear under a
+    /// new name, if they are followed at all.
+    renamed: BTreeMap<(u64, u64), Renamed>,
     /// Whether the first round is over: what appears later is read from its begin.
     is_begun: bool,
 }
@@ -110,6 +110,16 @@ enum What {
     Log(Box<Log>),
     /// A document, with the time it was written.
     Document(Option<SystemTime>),
+}
+
+/// A file that was read under a name that is another's now.
+struct Renamed {
+    /// Held open, so that no new file is taken for it.
+    _file: File,
+    /// Bytes that were read.
+    read: u64,
+    /// Whether a round has passed since.
+    is_old: bool,
 }
 
 struct Log {
@@ -135,7 +145,8 @@ impl Following {
         for path in gone {
             self.finish(&path)?;
         }
-        self.renamed.clear();
+        // A round lists the names first: a file that was renamed after that is met in the next one.
+        self.renamed.retain(|_, renamed| !std::mem::replace(&mut renamed.is_old, true));
         self.is_begun = true;
         if !is_news {
             let _ = self.changes.told.recv_timeout(PATIENCE);
@@ -196,10 +207,12 @@ impl Following {
         }
     }
 
-    /// The log that was followed under a name that is no more.
+    /// The log that was followed under a name that is no more, or another file's.
     fn moved(&mut self, meta: &Metadata) -> Option<Tailed> {
+        let id = (meta.dev(), meta.ino());
         let is_it = |path: &PathBuf, tailed: &Tailed| {
-            matches!(&tailed.what, What::Log(log) if log.id == (meta.dev(), meta.ino())) && fs::metadata(path).is_err()
+            matches!(&tailed.what, What::Log(log) if log.id == id)
+                && fs::metadata(path).map_or(true, |now| (now.dev(), now.ino()) != id)
         };
         let path = self.files.iter().find(|(path, tailed)| is_it(path, tailed))?.0.clone();
         self.files.remove(&path)
@@ -241,11 +254,17 @@ impl Following {
             }
         }
         let from = match self.renamed.remove(&(meta.dev(), meta.ino())) {
-            Some(read) => read,
+            Some(renamed) => renamed.read,
             None if self.is_begun => 0,
             None => self.first_byte(&mut file, meta.len()),
         };
-        let mut log = Log::new(&origin, self.followed.scan, file, meta, 0);
+        // Places of lines stay apart where a file was read under this name before.
+        let of_name = self.files.values().filter(|tailed| tailed.origin == origin);
+        let before = of_name.filter_map(|tailed| match &tailed.what {
+            What::Log(log) => Some(log.before + log.read),
+            What::Document(_) => None,
+        });
+        let mut log = Log::new(&origin, self.followed.scan, file, meta, before.max().unwrap_or(0));
         log.skip(from);
         self.feed.say_blocking(Said::Arrival(Box::new(Arrival::Begin(Arc::clone(&origin)))))?;
         self.files.insert(named.path.clone(), Tailed { origin, what: What::Log(Box::new(log)) });
@@ -309,8 +328,11 @@ impl Following {
             }
             let Ok(file) = File::open(path) else { return Ok(false) };
             log.finish(&self.feed, &mut self.contexts)?;
-            self.renamed.insert(log.id, log.read);
-            log.anew(self.followed.scan, &origin, Some(file), meta);
+            let (id, read) = (log.id, log.read);
+            let before = log.anew(self.followed.scan, &origin, Some(file), meta);
+            if let Some(file) = before {
+                self.renamed.insert(id, Renamed { _file: file, read, is_old: false });
+            }
         }
         let is_news = log.take(self.feed.limits.turn_bytes);
         log.say(&self.feed, &mut self.contexts)?;
@@ -355,17 +377,18 @@ impl Log {
         }
     }
 
-    /// Begins anew with another file of the name, or with the same one from its begin.
-    fn anew(&mut self, scan: Scan, origin: &SharedOrigin, file: Option<File>, meta: &Metadata) {
+    /// Begins anew with another file of the name, or with the same one from its begin; returns the file of before.
+    fn anew(&mut self, scan: Scan, origin: &SharedOrigin, file: Option<File>, meta: &Metadata) -> Option<File> {
         // Places of lines stay apart.
         self.before += self.read;
         self.read = 0;
         self.id = (meta.dev(), meta.ino());
-        match file {
-            Some(file) => self.file = file,
-            None => self.skip(0),
+        let before = file.map(|file| std::mem::replace(&mut self.file, file));
+        if before.is_none() {
+            self.skip(0);
         }
         self.lines = Lines::at(origin, scan, self.before);
+        before
     }
 
     /// Reads what there is, to a limit. Whether there was something.

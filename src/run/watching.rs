@@ -10,12 +10,11 @@ use meshwhy_parsers::event::{Arrival, Event};
 use meshwhy_parsers::origin::{Role, SharedOrigin};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::Run;
+use super::{Run, complain};
 use crate::inputs::source::{Said, Status, Tapped};
 use crate::inputs::stop::Enough;
 use crate::inputs::tape::{Played, Recorder, Tape};
 use crate::inputs::{Counts, InputLimits, Item, Losses};
-use crate::outputs::printable;
 
 /// State is asked again at most so often, and takes at most one part in [`LOOK_SHARE`] of the time.
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
@@ -278,7 +277,7 @@ impl StatusLine {
     /// Says something that stays.
     fn say(&mut self, what: &str) {
         self.clear();
-        eprintln!("meshwhy: {}", printable(what));
+        complain(what);
     }
 
     fn draw(&mut self, counts: &Counts) {
