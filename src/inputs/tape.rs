@@ -391,10 +391,11 @@ impl Tape {
     }
 
     fn lines(path: &Path, limits: InputLimits) -> io::Result<Box<dyn BufRead>> {
-        let mut bytes = BufReader::new(File::open(path)?);
-        if !bytes.get_ref().metadata()?.is_file() {
+        // Opening a pipe would take what is written to it from whoever reads it next.
+        if !std::fs::metadata(path)?.is_file() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
+        let mut bytes = BufReader::new(File::open(path)?);
         if !bytes.fill_buf()?.starts_with(b"\x28\xb5\x2f\xfd") {
             return Ok(Box::new(bytes));
         }
