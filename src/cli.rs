@@ -331,7 +331,8 @@ impl Sources {
 ///
 /// Objects, what istiods and proxies say of themselves, and logs with those of containers that were restarted, in an
 /// archive or a folder that `replay`, `check` and `trace` read. Its manifest tells what was saved and what was refused; a
-/// cluster that does not answer never stops the others. Names and addresses stay: look at it before you hand it on.
+/// cluster that does not answer never stops the others. Names and addresses stay without --hide-names: look at it before you
+/// hand it on.
 #[derive(Args)]
 #[command(after_long_help = RECORD_HELP)]
 struct Record {
@@ -341,6 +342,16 @@ struct Record {
     /// What to make: an archive (.tar.zst, .tar.gz), or a folder.
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
+
+    /// Put other words in the place of names (of clusters, namespaces, pods, services, nodes, hosts, service accounts), and
+    /// other addresses in that of addresses: the same for the same, so that causes are still found.
+    ///
+    /// They are chosen at random, and nobody can tell them back. Words that every mesh has stay (`istiod`, `gateway`), and
+    /// with them names that are made of nothing else; so do addresses that mean the same everywhere. Certificates of
+    /// authorities stay whole, with the organisation they name, as trust is told by them; those of workloads are left
+    /// out. What only a person can tell to be a name, amid a sentence, stays: look at it before you hand it on.
+    #[arg(long)]
+    hide_names: bool,
 
     /// How far back logs are saved: 30s, 5m, 2h.
     #[arg(long, value_name = "AGO", default_value = "1h")]
@@ -354,6 +365,7 @@ struct Record {
 const RECORD_HELP: &str = "\
 Examples:
   meshwhy record --context east --context west -o bundle.tar.zst
+  meshwhy record --context east --context west --hide-names -o bundle.tar.zst
   meshwhy check bundle.tar.zst && meshwhy replay bundle.tar.zst
 
 Exit codes:
@@ -784,6 +796,7 @@ fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
             istio_namespace: flags.clusters.istio_namespace,
             since: Some(config::span("--since", &flags.since)?),
             out: flags.out,
+            hide_names: flags.hide_names,
             limits: LiveLimits { gather_max: config::span("--timeout", &flags.timeout)?, ..LiveLimits::default() },
         }),
         Command::Replay(flags) => replay(flags, out),

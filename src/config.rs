@@ -91,6 +91,8 @@ pub struct RecordConfig {
     pub since: Option<Duration>,
     /// The archive or folder that is made.
     pub out: PathBuf,
+    /// Whether other words stand for names, and other addresses for addresses.
+    pub hide_names: bool,
     /// The limits of live sources.
     pub limits: LiveLimits,
 }

@@ -3,8 +3,11 @@
 
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
+mod addresses;
 mod document;
+mod hidden;
 mod json;
+mod names;
 mod yaml;
 
 use std::borrow::Cow;
@@ -13,6 +16,8 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 pub use document::{document, line};
+pub use hidden::Hidden;
+pub use names::Names;
 
 /// What secrets look like. A text without any of these words is not looked at further.
 const TELLS: [&str; 11] = [

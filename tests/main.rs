@@ -11,6 +11,7 @@ mod documents;
 mod envoy;
 mod gentle;
 mod golden;
+mod hidden;
 mod inputs;
 mod invariants;
 mod kubectl;

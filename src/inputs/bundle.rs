@@ -17,6 +17,31 @@ const PAGE: &[u8] = br#"{"apiVersion":"v1","kind":"List","metadata":{"continue":
 /// How a list of gathered objects begins.
 const LIST: &[u8] = br#"{"apiVersion":"v1","kind":"List","items":["#;
 
+/// A file of a bundle.
+pub struct Saved {
+    /// Where it lies in the bundle.
+    pub path: String,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    /// The second since 1970 at which it was last changed.
+    pub changed: i64,
+}
+
+impl Saved {
+    /// An answer without its secrets.
+    pub fn of(answer: &Answer) -> Saved {
+        let bytes = match &answer.what {
+            What::Log => lines(&answer.bytes),
+            What::Objects { whole: None } if answer.bytes.starts_with(LIST) => {
+                let page = [PAGE, answer.bytes.get(LIST.len()..).unwrap_or_default()].concat();
+                redact::document(&page).into_owned()
+            }
+            What::Objects { .. } | What::Document => redact::document(&answer.bytes).into_owned(),
+        };
+        Saved { path: place(answer), bytes, changed: answer.taken.map_or(0, |taken| taken.0 / 1_000_000_000) }
+    }
+}
+
 /// A bundle that is being written.
 pub struct Bundle {
     out: Out,
@@ -58,31 +83,13 @@ impl Bundle {
         Ok(Bundle { out: Out::Archive(Box::new(tar::Builder::new(packed))) })
     }
 
-    /// Saves an answer without its secrets; returns the path it has in the bundle.
+    /// Adds a file.
     ///
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn save(&mut self, answer: &Answer) -> io::Result<String> {
-        let path = place(answer);
-        let bytes = match &answer.what {
-            What::Log => lines(&answer.bytes),
-            What::Objects { whole: None } if answer.bytes.starts_with(LIST) => {
-                let page = [PAGE, answer.bytes.get(LIST.len()..).unwrap_or_default()].concat();
-                redact::document(&page).into_owned()
-            }
-            What::Objects { .. } | What::Document => redact::document(&answer.bytes).into_owned(),
-        };
-        self.add(&path, &bytes, answer.taken.map_or(0, |taken| taken.0 / 1_000_000_000))?;
-        Ok(path)
-    }
-
-    /// Adds a file, last changed at this second since 1970.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written.
-    pub fn add(&mut self, path: &str, bytes: &[u8], changed: i64) -> io::Result<()> {
+    pub fn add(&mut self, saved: &Saved) -> io::Result<()> {
+        let Saved { path, bytes, changed } = saved;
         match &mut self.out {
             Out::Folder(folder) => {
                 let path = folder.join(path);
@@ -93,8 +100,8 @@ impl Bundle {
                 let mut header = tar::Header::new_gnu();
                 header.set_mode(0o600);
                 header.set_size(bytes.len() as u64);
-                header.set_mtime(u64::try_from(changed).unwrap_or(0));
-                archive.append_data(&mut header, path, bytes)
+                header.set_mtime(u64::try_from(*changed).unwrap_or(0));
+                archive.append_data(&mut header, path, &bytes[..])
             }
         }
     }

@@ -1,20 +1,23 @@
 //! What clusters say when they are asked once, saved: state, answers of the mesh's own pods, logs.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io;
 
 use anyhow::Context;
 use meshwhy_parsers::origin::Role;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::WORKERS_MAX;
 use crate::config::RecordConfig;
-use crate::inputs::bundle::Bundle;
+use crate::inputs::bundle::{Bundle, Saved};
 use crate::inputs::clock;
-use crate::inputs::kube::gather::{self, Gathered, Lines};
+use crate::inputs::kube::gather::{self, Answer, Gathered, Lines};
 use crate::inputs::kube::{self, Cluster};
 use crate::outputs::printable;
+use crate::redact::{Hidden, Names};
 
 /// Answers that wait to be saved.
 const WAITING_MAX: usize = 4;
@@ -22,6 +25,12 @@ const WAITING_MAX: usize = 4;
 const ROLES: &[Role] = &[Role::Istiod, Role::Gateway, Role::Waypoint, Role::Ztunnel, Role::Cni, Role::Sidecar];
 /// The manifest's name.
 const MANIFEST: &str = "manifest.json";
+/// What the manifest says of names.
+const NAMES_KEPT: &str = "as they are";
+const NAMES_HIDDEN: &str = "hidden, and addresses with them; certificates of authorities are as they are, those of workloads \
+                            are left out";
+/// How well held answers are packed: quickly.
+const HELD_LEVEL: i32 = 1;
 
 /// Saves what all clusters say; returns the exit code: 0, or 2 where nothing was read.
 ///
@@ -37,7 +46,7 @@ pub fn record(config: &RecordConfig) -> anyhow::Result<u8> {
     let connected = runtime
         .block_on(kube::connect(config.kubeconfig.clone(), &config.contexts))?
         .with_istio_namespace(&config.istio_namespace);
-    let mut bundle = Bundle::create(&config.out)?;
+    let bundle = Bundle::create(&config.out)?;
     let cannot = || format!("cannot save to {}", config.out.display());
     let (to, mut answers) = mpsc::channel(WAITING_MAX);
     let mut tasks = JoinSet::new();
@@ -47,37 +56,92 @@ pub fn record(config: &RecordConfig) -> anyhow::Result<u8> {
     }
     drop(to);
     let begun = clock::now();
-    let mut saved: BTreeMap<String, Vec<serde_json::Value>> = BTreeMap::new();
+    let mut saving = Saving { bundle, held: config.hide_names.then(Held::default), clusters: BTreeMap::new() };
     while let Some(gathered) = answers.blocking_recv() {
         match gathered {
-            Gathered::Answer(answer) => {
-                let path = bundle.save(&answer).with_context(cannot)?;
-                let taken = answer.taken.map(|taken| taken.to_string());
-                let entry = json!({"path": path, "taken": taken, "bytes": answer.bytes.len()});
-                saved.entry(answer.origin.cluster.to_string()).or_default().push(entry);
-            }
+            Gathered::Answer(answer) => saving.take(&answer).with_context(cannot)?,
             Gathered::Refused(one) => refused.push(one.what),
         }
     }
-    saved.values_mut().for_each(|files| files.sort_by_key(|file| file["path"].as_str().map(str::to_string)));
     refused.iter_mut().for_each(|what| *what = printable(what).into_owned());
     refused.sort();
+    let is_empty = saving.clusters.is_empty();
+    let hidden = saving.release(&refused).with_context(cannot)?;
+    let told = |text: &str| hidden.as_ref().map_or_else(|| text.to_string(), |hidden| hidden.text(text));
     let manifest = json!({
         "meshwhy": "bundle",
         "version": env!("CARGO_PKG_VERSION"),
         "begun": begun.map(|begun| begun.to_string()),
         "since_seconds": config.since.map(|since| since.as_secs()),
-        "clusters": saved,
-        "refused": refused,
+        "names": if hidden.is_some() { NAMES_HIDDEN } else { NAMES_KEPT },
+        "clusters": saving.clusters(told),
+        "refused": refused.iter().map(|what| told(what)).collect::<Vec<_>>(),
     });
-    let text = serde_json::to_string_pretty(&manifest).context("a manifest is JSON")?;
-    bundle.add(MANIFEST, text.as_bytes(), begun.map_or(0, |begun| begun.0 / 1_000_000_000)).with_context(cannot)?;
-    bundle.finish().with_context(cannot)?;
+    let bytes = serde_json::to_vec_pretty(&manifest).context("a manifest is JSON")?;
+    let changed = begun.map_or(0, |begun| begun.0 / 1_000_000_000);
+    saving.bundle.add(&Saved { path: MANIFEST.to_string(), bytes, changed }).with_context(cannot)?;
+    saving.bundle.finish().with_context(cannot)?;
     runtime.shutdown_background();
     for what in &refused {
         eprintln!("meshwhy: {what}");
     }
-    Ok(if saved.is_empty() { 2 } else { 0 })
+    Ok(if is_empty { 2 } else { 0 })
+}
+
+/// What is being saved.
+struct Saving {
+    bundle: Bundle,
+    /// What is held back until all names are known, where they are hidden: the first answers name what later ones tell of.
+    held: Option<Held>,
+    /// What was saved of each cluster, by its path, as the manifest tells it.
+    clusters: BTreeMap<String, BTreeMap<String, Value>>,
+}
+
+/// What is held back, packed.
+#[derive(Default)]
+struct Held {
+    names: Names,
+    files: Vec<Saved>,
+}
+
+impl Saving {
+    fn take(&mut self, answer: &Answer) -> io::Result<()> {
+        let saved = Saved::of(answer);
+        let taken = answer.taken.map(|taken| taken.to_string());
+        let entry = json!({"taken": taken, "bytes": saved.bytes.len()});
+        self.clusters.entry(answer.origin.cluster.to_string()).or_default().insert(saved.path.clone(), entry);
+        let Some(held) = &mut self.held else { return self.bundle.add(&saved) };
+        [&answer.origin.cluster, &answer.origin.namespace, &answer.origin.pod].into_iter().for_each(|name| {
+            held.names.name(name);
+        });
+        held.names.read(&saved.bytes);
+        held.files.push(Saved { bytes: zstd::encode_all(&saved.bytes[..], HELD_LEVEL)?, ..saved });
+        Ok(())
+    }
+
+    /// Saves what was held back; returns what stands for names, where they are hidden.
+    fn release(&mut self, refused: &[String]) -> io::Result<Option<Hidden>> {
+        let Some(Held { mut names, files }) = self.held.take() else { return Ok(None) };
+        refused.iter().for_each(|what| names.read(what.as_bytes()));
+        // A key that nobody keeps: of the same clusters, each bundle has other names.
+        let hidden = names.hide([RandomState::new().hash_one(0), RandomState::new().hash_one(1)]);
+        for file in files {
+            let bytes = hidden.bytes(&zstd::decode_all(&file.bytes[..])?);
+            self.bundle.add(&Saved { path: hidden.text(&file.path), bytes, ..file })?;
+        }
+        Ok(Some(hidden))
+    }
+
+    /// What the manifest tells of each cluster.
+    fn clusters(&self, told: impl Fn(&str) -> String) -> BTreeMap<String, Vec<Value>> {
+        let entry = |(path, entry): (&String, &Value)| {
+            let mut entry = entry.clone();
+            entry["path"] = told(path).into();
+            entry
+        };
+        let files = |files: &BTreeMap<String, Value>| files.iter().map(entry).collect();
+        self.clusters.iter().map(|(cluster, of)| (told(cluster), files(of))).collect()
+    }
 }
 
 /// Asks a cluster for everything, until nobody listens.
