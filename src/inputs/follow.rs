@@ -92,7 +92,7 @@ struct Following {
     contexts: Contexts,
     /// What was said that need not be said again.
     said: BTreeSet<String>,
-    /// Files that were read under a name that another file has now: in this round or the next one they appear under a
+    /// Files that were read under a name that they have no more: in this round or the next one they appear under a
     /// new name, if they are followed at all.
     renamed: BTreeMap<(u64, u64), Renamed>,
     /// Whether the first round is over: what appears later is read from its begin.
@@ -112,7 +112,7 @@ enum What {
     Document(Option<SystemTime>),
 }
 
-/// A file that was read under a name that is another's now.
+/// A file that was read under a name that it has no more.
 struct Renamed {
     /// Held open, so that no new file is taken for it.
     _file: File,
@@ -327,9 +327,11 @@ impl Following {
                 log.say(&self.feed, &mut self.contexts)?;
             }
             let Ok(file) = File::open(path) else { return Ok(false) };
+            // By now the name may be yet another file's.
+            let Ok(meta) = file.metadata() else { return Ok(false) };
             log.finish(&self.feed, &mut self.contexts)?;
             let (id, read) = (log.id, log.read);
-            let before = log.anew(self.followed.scan, &origin, Some(file), meta);
+            let before = log.anew(self.followed.scan, &origin, Some(file), &meta);
             if let Some(file) = before {
                 self.renamed.insert(id, Renamed { _file: file, read, is_old: false });
             }
@@ -346,6 +348,7 @@ impl Following {
                 log.say(&self.feed, &mut self.contexts)?;
             }
             log.finish(&self.feed, &mut self.contexts)?;
+            self.renamed.insert(log.id, Renamed { _file: log.file, read: log.read, is_old: false });
             self.feed.say_blocking(Said::Arrival(Box::new(Arrival::End(origin))))?;
         }
         Ok(())
