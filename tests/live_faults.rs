@@ -2,19 +2,25 @@
 //! nothing arrives twice. `MESHWHY_SEED` repeats one.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
 use std::time::Duration;
 
 use meshwhy::inputs::kube::{self, Since, Watched};
 use meshwhy::inputs::source::{Feed, LiveLimits, Said, Status};
 use meshwhy_parsers::event::Arrival;
 use meshwhy_parsers::frame::Scan;
+use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
 use crate::common::kube_api::{Close, Failure, KubeApi, kubeconfig_file, pod};
-use crate::common::{Random, seed};
+use crate::common::{Random, meshwhy, seed};
+use crate::live::Running;
 
 const LINES: usize = 250;
+/// Lines of a file that is renamed between them.
+const RENAMED: usize = 60;
 /// Between lines on the clock of the container, in milliseconds: seconds with one line and seconds with many.
 const APART: [u64; 4] = [0, 3, 90, 1_400];
 /// All is over long before, unless something hangs.
@@ -135,4 +141,49 @@ async fn what_a_rotation_during_an_outage_takes_away_is_said_to_be_lost() {
     assert_eq!(heard.twice(), Vec::<usize>::new(), "seed {seed}");
     let missing = heard.missing();
     assert!(missing.is_empty() || 0 < heard.gaps, "seed {seed}: {missing:?} are missing and nothing says so");
+}
+
+#[test]
+fn a_file_arrives_whole_and_once_however_it_is_renamed() {
+    let seed = seed();
+    let mut random = Random(seed);
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let path = folder.path().join("istiod.log");
+    let line = |number: usize| {
+        format!("2026-03-01T09:30:00.000000Z\terror\tremote cluster c{number} failed to sync after 30s\n")
+    };
+    fs::write(&path, line(0)).expect("it can be written");
+    let args = ["tail", "--follow-events", "--output=ndjson"];
+    let mut tail = Running::start(meshwhy().args(args).arg(folder.path()));
+    let mut printed = tail.up_to(r#""type":"event""#);
+    for number in 1..RENAMED {
+        if random.below(4) != 0 {
+            let name = folder.path().join(format!("istiod.log.{number}"));
+            fs::rename(&path, name).expect("it can be renamed");
+        }
+        let mut file = fs::OpenOptions::new().create(true).append(true).open(&path).expect("it can be written");
+        file.write_all(line(number).as_bytes()).expect("it can be written");
+        // At all moments of a round, and several times within one.
+        if random.below(2) == 0 {
+            printed.extend(tail.up_to(&format!("cluster c{number} failed")));
+        }
+    }
+    let is_event = |line: &&String| line.contains(r#""type":"event""#);
+    while printed.iter().filter(is_event).count() < RENAMED {
+        printed.extend(tail.up_to(r#""type":"event""#));
+    }
+    printed.extend(tail.interrupt());
+    let mut heard: Vec<String> = printed.iter().filter(is_event).map(|line| remote(line)).collect();
+    let mut said: Vec<String> = (0..RENAMED).map(|number| format!("c{number}")).collect();
+    heard.sort();
+    said.sort();
+    assert_eq!(heard, said, "seed {seed}");
+    let summary = printed.last().expect("there is one");
+    assert!(summary.contains(&format!(r#""lines":{RENAMED},"#)), "seed {seed}: {summary}");
+}
+
+/// The remote cluster that an event tells of.
+fn remote(event: &str) -> String {
+    let event: Value = serde_json::from_str(event).expect("a record");
+    event["fields"]["remote_cluster"].as_str().expect("it names one").to_string()
 }
