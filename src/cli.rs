@@ -137,9 +137,6 @@ struct Tail {
     #[arg(long, conflicts_with = "quiet")]
     follow_events: bool,
 
-    #[command(flatten)]
-    xds: Xds,
-
     /// What time it is when it begins (RFC 3339), to watch what was recorded as if it were then.
     #[arg(long, value_name = "TIME", hide = true)]
     clock: Option<String>,
@@ -149,6 +146,10 @@ struct Tail {
 
     #[command(flatten)]
     naming: Naming,
+
+    // Last: its heading holds for all that follows.
+    #[command(flatten)]
+    xds: Xds,
 }
 
 /// How istiods are asked by xDS.
