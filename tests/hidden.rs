@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use crate::common::kube_api::{KubeApi, kubeconfig, kubeconfig_file, pod};
 use crate::common::tls::Authority;
-use crate::common::{base64, meshwhy, walk};
+use crate::common::{base64, each, meshwhy, readable_samples, walk};
+use meshwhy::redact::Names;
 
 /// Words of all names that are planted; none may be left anywhere.
 const PLANTED: &[&str] = &[
@@ -197,4 +198,30 @@ fn a_bundle_without_names_holds_none_and_says_the_same() {
     let walked = causes(&["trace", &from, &to], &plain);
     assert!(!walked.is_empty());
     assert_eq!(causes(&["trace", &hidden_from, &hidden_to], &hidden), walked);
+}
+
+#[test]
+fn samples_without_names_have_the_same_causes() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    // All of them take minutes.
+    let some: Vec<_> = readable_samples().into_iter().step_by(10).collect();
+    let broken = each(&some, |sample| {
+        let input = sample.dir().join("input");
+        let saved = files(&input);
+        let mut names = Names::default();
+        for (path, bytes) in &saved {
+            path.parent().into_iter().flatten().for_each(|part| names.name(&part.to_string_lossy()));
+            names.read(bytes);
+        }
+        let (hidden, out) = (names.hide([3, 4]), folder.path().join(&sample.name));
+        for (path, bytes) in &saved {
+            let path = out.join(hidden.text(&path.to_string_lossy()));
+            fs::create_dir_all(path.parent().expect("it is inside")).expect("it can be made");
+            fs::write(path, hidden.bytes(bytes)).expect("it can be written");
+        }
+        let (with, without) = (causes(&["replay"], &input), causes(&["replay"], &out));
+        (with != without).then(|| format!("{}: {with:?} became {without:?}", sample.name))
+    });
+    let broken: Vec<String> = broken.into_iter().flatten().collect();
+    assert!(broken.is_empty(), "{broken:#?}");
 }

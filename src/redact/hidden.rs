@@ -162,7 +162,20 @@ impl<'t> Hiding<'t> {
         let is_certificate = block.get(..PEM_BEGIN.len() + 24).unwrap_or(block).contains("CERTIFICATE");
         let certs = cert::parse(block.replace("\\n", "\n").as_bytes());
         let stays = !is_certificate || (!certs.is_empty() && certs.iter().all(|cert| cert.is_ca));
-        self.replace(block.len(), if stays { block } else { "" });
+        let stays =
+            stays.then(|| Cow::Borrowed(block)).or_else(|| certs.is_empty().then(|| self.no_certificate(block))?);
+        self.replace(block.len(), &stays.unwrap_or_default());
+    }
+
+    /// What only looks like a certificate may pack a text.
+    fn no_certificate(&self, block: &str) -> Option<Cow<'static, str>> {
+        let (begin, rest) = block.get(PEM_BEGIN.len()..)?.split_once("-----")?;
+        let (body, _) = rest.split_once(PEM_END)?;
+        let body: String = body.replace("\\n", "").split_whitespace().collect();
+        let text = self.hidden.inside(&text_of_base64(&body)?, self.depth + 1);
+        let break_ = if block.contains("\\n") { "\\n" } else { "\n" };
+        let body = cert::to_base64(text.as_bytes());
+        Some(format!("{PEM_BEGIN}{begin}-----{break_}{body}{break_}{PEM_END}{begin}-----").into())
     }
 
     /// Takes an address, where one stands here.
@@ -234,8 +247,8 @@ impl<'t> Hiding<'t> {
         if let Some(text) = text_of_base64(coded) {
             let changed = self.hidden.inside(&text, self.depth + 1);
             if changed == text {
-                // Also where it is no base64 at all, as words do.
-                return text.contains("-----BEGIN").then(|| coded.to_string());
+                // What packs no name stays; what is no base64 at all is read as words.
+                return (is_token || text.contains(PEM_BEGIN)).then(|| coded.to_string());
             }
             let other = if changed.trim().is_empty() { String::new() } else { cert::to_base64(changed.as_bytes()) };
             return Some(match is_token {
