@@ -29,6 +29,7 @@ use crate::inputs::{self, Batch, Counts, Item, Losses, Wanted, clock, direct, ku
 use crate::outputs::events::is_followed;
 use crate::outputs::{Output, Summary, printable, worst_severity};
 use crate::signatures::Counting;
+use crate::sink::Sink;
 use crate::trace;
 use watching::Asking;
 
@@ -87,7 +88,7 @@ pub fn replay(config: &ReplayConfig, output: &mut dyn Output, out: &mut dyn io::
     run.batch(&mut batch, lines)?;
     let code = run.close(&batch.counts, batch.losses)?;
     for refusal in &batch.refused {
-        complain(refusal);
+        eprint!("{}", complaint(refusal));
     }
     Ok(if batch.refused.is_empty() { code } else { 2 })
 }
@@ -160,7 +161,7 @@ pub fn tail(
             bail!("no cluster can be watched\n{}", why.collect::<Vec<_>>().join("\n"));
         }
         for (_, why) in &connected.refused {
-            complain(why);
+            eprint!("{}", complaint(why));
         }
         for cluster in connected.clusters {
             clusters.insert(cluster.name.clone());
@@ -212,6 +213,7 @@ pub fn tail(
         let feed = feed.clone();
         runtime.spawn_blocking(move || follow::follow(followed, feed));
     }
+    let told = Sink::stderr(enough.clone()).context("cannot write to standard error")?;
     // Last of what may fail, so that no tape without a watch is left behind.
     let recorder = config.record.as_deref().map(Recorder::create).transpose()?;
     runtime.spawn(clock::tick(feed.clone()));
@@ -225,7 +227,8 @@ pub fn tail(
         output,
         out: &mut *out,
     };
-    let code = watching::Watching::new(run, clusters, asking).recording(recorder).hear(&mut heard, &enough);
+    let code =
+        watching::Watching::new(run, clusters, asking).recording(recorder).telling(told).hear(&mut heard, &enough);
     // While interrupts are still heard. Whether anybody reads it makes no difference any more.
     let flushed = out.flush().or_else(|error| if error.kind() == BrokenPipe { Ok(()) } else { Err(error) });
     // Connections that wait need not be waited for.
@@ -272,12 +275,12 @@ fn asked(config: &ReplayConfig) -> (Vec<&'static Check>, Asks) {
     }
 }
 
-/// Says what does not work, on one line however it is written, and its hint on another.
-fn complain(what: &str) {
+/// What does not work, on one line however it is written, and its hint on another.
+fn complaint(what: &str) -> String {
     const HINT: &str = "\nhint: ";
     match what.rsplit_once(HINT) {
-        Some((what, hint)) => eprintln!("meshwhy: {}{HINT}{}", printable(what), printable(hint)),
-        None => eprintln!("meshwhy: {}", printable(what)),
+        Some((what, hint)) => format!("meshwhy: {}{HINT}{}\n", printable(what), printable(hint)),
+        None => format!("meshwhy: {}\n", printable(what)),
     }
 }
 

@@ -1,8 +1,9 @@
-//! Standard output, written by a thread of its own: who does not read holds up what is watched, but not its end.
+//! Standard output and standard error, each written by a thread of its own: who does not read holds up what is watched,
+//! but not its end.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +17,7 @@ const LOOK_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes that are handed over without being flushed.
 const WAITING_BYTES: usize = 64 << 10;
 
-/// Standard output. To flush it waits until everything is written; an interrupt gives up on a reader that does not read,
+/// One of them. To flush it waits until everything is written; an interrupt gives up on a reader that does not read,
 /// which is then told as one that is gone.
 pub struct Sink {
     waiting: Vec<u8>,
@@ -26,15 +27,24 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Begins to write, until it is enough.
+    /// Begins to write to standard output, until it is enough.
     pub fn stdout(enough: Enough) -> io::Result<Sink> {
+        Sink::new(io::stdout().as_fd(), enough)
+    }
+
+    /// The same to standard error.
+    pub fn stderr(enough: Enough) -> io::Result<Sink> {
+        Sink::new(io::stderr().as_fd(), enough)
+    }
+
+    fn new(to: BorrowedFd<'_>, enough: Enough) -> io::Result<Sink> {
         // Apart from the standard library's own, whose lock a write that never ends would hold.
-        let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let mut file = File::from(to.try_clone_to_owned()?);
         let (to, waiting) = mpsc::channel::<Vec<u8>>();
         let (done, written) = mpsc::channel();
         thread::spawn(move || {
             for bytes in waiting {
-                if done.send(stdout.write_all(&bytes)).is_err() {
+                if done.send(file.write_all(&bytes)).is_err() {
                     return;
                 }
             }

@@ -114,14 +114,15 @@ const HELD_UP: Duration = Duration::from_millis(500);
 /// How long nothing more fits into a pipe that is full.
 const FULL_AFTER: Duration = Duration::from_secs(1);
 
-/// The program, following events of standard input into this.
-fn followed(format: &str, stdout: PipeWriter) -> (Child, ChildStdin) {
-    let mut child = meshwhy()
-        .args(["tail", "-", "--cluster=east=-", "--follow-events", format])
-        .stdin(Stdio::piped())
-        .stdout(stdout)
-        .spawn()
-        .expect("it starts");
+/// The program, to follow events of standard input into this.
+fn following(format: &str, stdout: PipeWriter) -> Command {
+    let mut command = meshwhy();
+    command.args(["tail", "-", "--cluster=east=-", "--follow-events", format]).stdin(Stdio::piped()).stdout(stdout);
+    command
+}
+
+fn begun(command: &mut Command) -> (Child, ChildStdin) {
+    let mut child = command.spawn().expect("it starts");
     let stdin = child.stdin.take().expect("it was asked for");
     (child, stdin)
 }
@@ -142,7 +143,7 @@ const MANY: usize = 1_500;
 #[test]
 fn events_are_followed_with_their_cluster_and_without_what_is_as_usual() {
     let (stdout, writer) = io::pipe().expect("a pipe can be made");
-    let (mut child, mut stdin) = followed("--output=text", writer);
+    let (mut child, mut stdin) = begun(&mut following("--output=text", writer));
     let mut stdout = BufReader::new(stdout);
     say(&mut stdin, "2026-03-01T09:30:00.000000Z\tinfo\tads\tPush Status: {}\n");
     say(&mut stdin, "2026-03-01T09:30:00.000000Z\terror\tthe frobnicator lost 12 widgets\n");
@@ -160,7 +161,7 @@ fn events_are_followed_with_their_cluster_and_without_what_is_as_usual() {
 #[test]
 fn followed_events_that_are_read_late_all_arrive_in_order_as_records_of_the_schema() {
     let (stdout, writer) = io::pipe().expect("a pipe can be made");
-    let (mut child, stdin) = followed("--output=ndjson", writer);
+    let (mut child, stdin) = begun(&mut following("--output=ndjson", writer));
     drop(say_much(stdin).join().expect("it writes"));
     let validator = validator();
     let mut numbers = Vec::new();
@@ -180,7 +181,11 @@ fn followed_events_that_are_read_late_all_arrive_in_order_as_records_of_the_sche
 #[test]
 fn an_interrupt_ends_a_watch_whose_output_nobody_reads_with_the_usual_exit_code() {
     let (reader, mut writer) = io::pipe().expect("a pipe can be made");
-    let (mut child, mut stdin) = followed("--output=ndjson", writer.try_clone().expect("it can be shared"));
+    let shared = || writer.try_clone().expect("it can be shared");
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let mut command = following("--output=ndjson", shared());
+    let (mut child, mut stdin) = begun(command.arg(folder.path()).stderr(shared()));
+    drop(command);
     say(&mut stdin, &unreachable("west"));
     let mut reader = BufReader::new(reader);
     let mut line = String::new();
@@ -193,6 +198,8 @@ fn an_interrupt_ends_a_watch_whose_output_nobody_reads_with_the_usual_exit_code(
     thread::spawn(move || while writer.write_all(&[b'\n'; 1 << 10]).is_ok() && to.send(()).is_ok() {});
     while filled.recv_timeout(FULL_AFTER).is_ok() {}
     say(&mut stdin, &unreachable("north"));
+    // What is lost is told by the same pipe.
+    fs::write(folder.path().join("istiod.log.gz"), b"\x1f\x8b\x08\0").expect("it can be written");
 
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().expect("it can be told").success());

@@ -10,7 +10,7 @@ use meshwhy_parsers::event::{Arrival, Event};
 use meshwhy_parsers::origin::{Role, SharedOrigin};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::{Run, complain};
+use super::{Run, complaint};
 use crate::inputs::source::{Said, Status, Tapped};
 use crate::inputs::stop::Enough;
 use crate::inputs::tape::{Played, Recorder, Tape};
@@ -87,6 +87,12 @@ impl<'r> Watching<'r> {
     /// Records what is heard.
     pub fn recording(self, recorder: Option<Recorder>) -> Watching<'r> {
         Watching { recorder, ..self }
+    }
+
+    /// Tells there how sources fare, instead of on standard error.
+    pub fn telling(mut self, told: impl Write + 'static) -> Watching<'r> {
+        self.status.told = Box::new(told);
+        self
     }
 
     /// Hears until it is `enough`, or nobody reads what is found; returns the exit code.
@@ -246,6 +252,7 @@ impl<'r> Watching<'r> {
 
 /// One line at the foot of a terminal, on standard error.
 struct StatusLine {
+    told: Box<dyn Write>,
     is_on: bool,
     is_drawn: bool,
     drawn_at: Instant,
@@ -258,6 +265,7 @@ struct StatusLine {
 impl StatusLine {
     fn new(clusters: usize, now: Instant) -> StatusLine {
         StatusLine {
+            told: Box::new(io::stderr()),
             is_on: io::stderr().is_terminal(),
             is_drawn: false,
             drawn_at: now,
@@ -268,16 +276,21 @@ impl StatusLine {
         }
     }
 
+    fn tell(&mut self, text: &str) {
+        // Nothing can be done where the terminal is gone.
+        let _ = self.told.write_all(text.as_bytes()).and_then(|()| self.told.flush());
+    }
+
     fn clear(&mut self) {
         if std::mem::take(&mut self.is_drawn) {
-            eprint!("\r\x1b[K");
+            self.tell("\r\x1b[K");
         }
     }
 
     /// Says something that stays.
     fn say(&mut self, what: &str) {
         self.clear();
-        complain(what);
+        self.tell(&complaint(what));
     }
 
     fn draw(&mut self, counts: &Counts) {
@@ -289,9 +302,7 @@ impl StatusLine {
         let logs: usize = self.following.values().sum();
         let clusters = if self.clusters == 1 { "1 cluster".to_string() } else { format!("{} clusters", self.clusters) };
         let lost = if self.lost == 0 { String::new() } else { format!(", {} gaps", self.lost) };
-        eprint!("\r\x1b[K{clusters}, {logs} logs, {rate} lines/s{lost}; Ctrl-C ends");
-        // Nothing can be done where the terminal is gone.
-        let _ = io::stderr().flush();
+        self.tell(&format!("\r\x1b[K{clusters}, {logs} logs, {rate} lines/s{lost}; Ctrl-C ends"));
         self.is_drawn = true;
         self.drawn_at = Instant::now();
         self.lines = counts.lines;
