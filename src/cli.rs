@@ -344,6 +344,11 @@ struct Record {
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
 
+    /// Save all of these pods, however many: `app=reviews`, `shop/app=reviews`, `shop/`; may be repeated. Of others with a
+    /// sidecar, as of each part of the mesh, a few are saved.
+    #[arg(long, value_name = "[NAMESPACE/]LABELS")]
+    pods: Vec<String>,
+
     /// Put other words in the place of names (of clusters, namespaces, pods, services, nodes, hosts, service accounts), and
     /// other addresses in that of addresses: the same for the same, so that causes are still found.
     ///
@@ -798,6 +803,7 @@ fn run(command: Command, out: &mut dyn Write) -> anyhow::Result<u8> {
             since: Some(config::span("--since", &flags.since)?),
             out: flags.out,
             hide_names: flags.hide_names,
+            pods: config::selections(&flags.pods)?,
             limits: LiveLimits { gather_max: config::span("--timeout", &flags.timeout)?, ..LiveLimits::default() },
         }),
         Command::Replay(flags) => replay(flags, out),

@@ -89,6 +89,8 @@ pub struct RecordConfig {
     pub istio_namespace: String,
     /// How far back logs are saved.
     pub since: Option<Duration>,
+    /// Pods of which all are saved, however many.
+    pub pods: Vec<Selection>,
     /// The archive or folder that is made.
     pub out: PathBuf,
     /// Whether other words stand for names, and other addresses for addresses.
@@ -199,8 +201,12 @@ pub fn watched(since: &str, lines: Option<u32>, pods: &[String], scan: Scan) -> 
         Some(lines) => Since::Lines(lines),
         None => Since::Ago(span("--since", since)?),
     };
-    let also = pods.iter().map(|text| Selection::parse(text)).collect::<anyhow::Result<_>>()?;
-    Ok(Watched { since, scan, also })
+    Ok(Watched { since, scan, also: selections(pods)? })
+}
+
+/// Reads which pods are chosen: `app=reviews`, `shop/app=reviews`, `shop/`.
+pub fn selections(pods: &[String]) -> anyhow::Result<Vec<Selection>> {
+    pods.iter().map(|text| Selection::parse(text)).collect()
 }
 
 /// Reads how long something lasts, or how long ago it was: `30s`, `5m`, `2h`.

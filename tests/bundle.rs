@@ -5,9 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+use meshwhy_parsers::document::{self, Found};
+use meshwhy_parsers::event::Fact;
+use meshwhy_parsers::state::State;
 use serde_json::{Value, json};
 
-use crate::common::kube_api::{Close, kubeconfig_file};
+use crate::common::kube_api::{Close, kubeconfig_file, pod};
 use crate::common::{meshwhy, walk};
 use crate::tape::{assert_silent, clusters, unreachable};
 
@@ -111,4 +114,63 @@ fn a_cluster_that_is_dead_does_not_stop_the_others_and_is_told() {
     let nothing = folder.path().join("nothing");
     let saved = meshwhy().args(args).arg(&nothing).output().expect("the program starts");
     assert_eq!(saved.status.code(), Some(2), "nothing was read");
+}
+
+#[test]
+fn pods_that_are_chosen_are_all_saved_and_how_many_others_are_left_out_is_told() {
+    let (east, west) = clusters();
+    for at in 0..8 {
+        let labels = [("app", if at < 4 { "cart" } else { "web" })];
+        east.apply(pod("shop", &format!("pod-{at}"), &labels, &["istio-proxy"]));
+    }
+    let config = kubeconfig_file(&[&east, &west]);
+    let kubeconfig = format!("--kubeconfig={}", config.path().display());
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let bundle = folder.path().join("bundle");
+    let args = ["record", "--context=east", "--context=west", &kubeconfig, "--pods=shop/app=web", "-o"];
+    let saved = meshwhy().args(args).arg(&bundle).output().expect("the program starts");
+    let said = String::from_utf8_lossy(&saved.stderr).into_owned();
+    assert_eq!(saved.status.code(), Some(0), "{said}");
+    let is_saved = |at: &usize| bundle.join(format!("east/proxies/shop/pod-{at}/istio-proxy.log")).exists();
+    // The first five by name, and the four that are chosen.
+    assert_eq!((0..8).filter(is_saved).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5, 6, 7]);
+
+    let other = folder.path().join("other");
+    let args = ["record", "--context=east", "--context=west", &kubeconfig, "-o"];
+    let saved = meshwhy().args(args).arg(&other).output().expect("the program starts");
+    let left = "east: 3 further pods with a sidecar are left out";
+    assert!(String::from_utf8_lossy(&saved.stderr).contains(left), "{}", String::from_utf8_lossy(&saved.stderr));
+    assert!(fs::read_to_string(other.join("manifest.json")).expect("it is there").contains(left));
+}
+
+#[test]
+fn a_kind_of_which_there_is_none_is_known_to_have_none() {
+    let (east, west) = clusters();
+    let config = kubeconfig_file(&[&east, &west]);
+    let kubeconfig = format!("--kubeconfig={}", config.path().display());
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let bundle = folder.path().join("bundle");
+    let args = ["record", "--context=east", &kubeconfig, "-o"];
+    let saved = meshwhy().args(args).arg(&bundle).output().expect("the program starts");
+    assert_eq!(saved.status.code(), Some(0), "{}", String::from_utf8_lossy(&saved.stderr));
+    let listed = |file: &str| -> Vec<(String, String, String)> {
+        let bytes = fs::read(bundle.join("east").join(file)).expect("it is there");
+        let found = Found { path: file, command: "" };
+        let document = document::read(&bytes, found).expect("it is one").expect("it can be read");
+        let listed = document.facts.into_iter().filter_map(|(_, fact)| match fact {
+            Fact::State(state) => match *state {
+                State::Listed { kind, group, namespace } => {
+                    Some((kind.to_string(), group.to_string(), namespace.to_string()))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        listed.collect()
+    };
+    let of = |kind: &str, group: &str, namespace: &str| vec![(kind.into(), group.into(), namespace.into())];
+    assert_eq!(listed("sidecars.networking.istio.io.json"), of("Sidecar", "networking.istio.io", ""));
+    assert_eq!(listed("nodes.json"), of("Node", "", ""));
+    assert_eq!(listed("pods.json"), of("Pod", "", ""), "all pods are in one namespace, and are all there are anywhere");
+    assert_eq!(listed("secrets.json"), of("Secret", "", "istio-system"));
 }

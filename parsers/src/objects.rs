@@ -104,6 +104,17 @@ fn describable(bytes: &[u8]) -> Option<Cow<'_, str>> {
     bytes.starts_with(b"Name:").then(|| document::text(bytes))
 }
 
+/// The namespace, empty for all, of what a list links to as itself: `/api/v1/namespaces/shop/pods`
+/// (`kubernetes/kubernetes: staging/src/k8s.io/apimachinery/pkg/apis/meta/v1/types.go`, which API servers filled in up to
+/// 1.19).
+fn linked(link: &str) -> Option<Text> {
+    let namespace = match link.split_once("/namespaces/") {
+        Some((_, behind)) => behind.split('/').next()?,
+        None => "",
+    };
+    link.starts_with("/api").then(|| namespace.into())
+}
+
 /// A document while it is read.
 struct Reader<'a> {
     found: Found<'a>,
@@ -117,6 +128,8 @@ struct Reader<'a> {
     long: usize,
     /// Why lists are known to show a part only.
     cut: Option<&'static str>,
+    /// The namespace, empty for all, that the last list says it is of.
+    within: Option<Text>,
     /// The namespaces in which objects of a kind and group were listed.
     listed: BTreeMap<(Text, Text), BTreeSet<Text>>,
     /// Whether a list without items was met, and its own kind and group where it has one.
@@ -136,6 +149,7 @@ impl<'a> Reader<'a> {
             lost_why: String::new(),
             long: 0,
             cut: None,
+            within: None,
             listed: BTreeMap::new(),
             empty: Vec::new(),
             of_proxies: BTreeSet::new(),
@@ -166,6 +180,7 @@ impl<'a> Reader<'a> {
                 metadata.is_some_and(|metadata| !metadata.str("continue").is_empty()),
                 "is one page of several",
             );
+            self.within = parts.get("metadata").map(Parts::of).and_then(|metadata| linked(metadata.str("selfLink")));
             self.json_items(&Parts::of(items), (parts.str("kind"), parts.str("apiVersion")), true);
         } else if parts.end.is_none() {
             self.cut_where(true, "ends in the middle");
@@ -385,7 +400,7 @@ impl<'a> Reader<'a> {
             self.document.losses.push(loss);
         }
         if self.cut.is_none() && self.lost == 0 && self.met == kept {
-            let asked = Asked::of(self.found, &self.empty);
+            let asked = Asked::of(self.found, &self.empty).within(self.within);
             for (kind, group, namespace) in asked.listed(&self.listed) {
                 self.document.push(State::Listed { kind, group, namespace });
             }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use meshwhy_parsers::origin::Role;
+use serde_json::json;
 
 use super::kube::gather::{Answer, What};
 use crate::redact;
@@ -35,6 +36,10 @@ impl Saved {
             What::Objects { whole: None } if answer.bytes.starts_with(LIST) => {
                 let page = [PAGE, answer.bytes.get(LIST.len()..).unwrap_or_default()].concat();
                 redact::document(&page).into_owned()
+            }
+            What::Objects { whole: Some(whole) } if answer.bytes.starts_with(LIST) => {
+                let behind = answer.bytes.get(LIST.len()..).unwrap_or_default();
+                redact::document(&[list(answer, whole, behind == b"]}").as_bytes(), behind].concat()).into_owned()
             }
             What::Objects { .. } | What::Document => redact::document(&answer.bytes).into_owned(),
         };
@@ -134,6 +139,23 @@ impl Write for Packed {
             Packed::Zstd(out) => out.flush(),
         }
     }
+}
+
+/// How a list begins that is all there is: it links to itself, as API servers wrote it, so that its reader knows of which
+/// namespace it is; and says its kind where it holds none.
+fn list(answer: &Answer, (kind, group, namespace): &(&str, &str, String), is_empty: bool) -> String {
+    let (root, version) = match *group {
+        "" => ("/api/v1".to_string(), "v1".to_string()),
+        group => (format!("/apis/{group}/v1"), format!("{group}/v1")),
+    };
+    let title = answer.origin.file.rsplit('/').next().unwrap_or_default();
+    let plural = title.split('.').next().unwrap_or_default();
+    let within = if namespace.is_empty() { String::new() } else { format!("/namespaces/{namespace}") };
+    let (version, kind) = if is_empty { (&*version, format!("{kind}List")) } else { ("v1", "List".to_string()) };
+    let head =
+        json!({"apiVersion": version, "kind": kind, "metadata": {"selfLink": format!("{root}{within}/{plural}")}});
+    let head = head.to_string();
+    format!("{},\"items\":[", head.strip_suffix('}').unwrap_or(&head))
 }
 
 /// Where an answer lies: `east/pods.json`; of pods as in a bug report, which names the namespace whatever it is called:

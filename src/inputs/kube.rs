@@ -87,7 +87,8 @@ impl Selection {
         Ok(Selection { namespace: namespace.to_string(), labels })
     }
 
-    fn selects(&self, namespace: &str, labels: impl Fn(&str) -> Option<String>) -> bool {
+    /// Whether a pod of this namespace with these labels is chosen.
+    pub fn selects(&self, namespace: &str, labels: impl Fn(&str) -> Option<String>) -> bool {
         (self.namespace.is_empty() || self.namespace == namespace)
             && self.labels.iter().all(|(key, wanted)| match (labels(key), wanted) {
                 (Some(value), Some(wanted)) => value == *wanted,

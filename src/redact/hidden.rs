@@ -161,10 +161,13 @@ impl<'t> Hiding<'t> {
         let block = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
         let is_certificate = block.get(..PEM_BEGIN.len() + 24).unwrap_or(block).contains("CERTIFICATE");
         let certs = cert::parse(block.replace("\\n", "\n").as_bytes());
-        let stays = !is_certificate || (!certs.is_empty() && certs.iter().all(|cert| cert.is_ca));
-        let stays =
-            stays.then(|| Cow::Borrowed(block)).or_else(|| certs.is_empty().then(|| self.no_certificate(block))?);
-        self.replace(block.len(), &stays.unwrap_or_default());
+        let is_of_authority = !certs.is_empty() && certs.iter().all(|cert| cert.is_ca);
+        let other = match is_certificate && !is_of_authority {
+            false => Cow::Borrowed(block),
+            true if certs.is_empty() => self.no_certificate(block).unwrap_or_default(),
+            true => Cow::Borrowed(""),
+        };
+        self.replace(block.len(), &other);
     }
 
     /// What only looks like a certificate may pack a text.
@@ -173,9 +176,9 @@ impl<'t> Hiding<'t> {
         let (body, _) = rest.split_once(PEM_END)?;
         let body: String = body.replace("\\n", "").split_whitespace().collect();
         let text = self.hidden.inside(&text_of_base64(&body)?, self.depth + 1);
-        let break_ = if block.contains("\\n") { "\\n" } else { "\n" };
+        let end_of_line = if block.contains("\\n") { "\\n" } else { "\n" };
         let body = cert::to_base64(text.as_bytes());
-        Some(format!("{PEM_BEGIN}{begin}-----{break_}{body}{break_}{PEM_END}{begin}-----").into())
+        Some(format!("{PEM_BEGIN}{begin}-----{end_of_line}{body}{end_of_line}{PEM_END}{begin}-----").into())
     }
 
     /// Takes an address, where one stands here.

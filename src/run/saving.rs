@@ -14,8 +14,8 @@ use super::WORKERS_MAX;
 use crate::config::RecordConfig;
 use crate::inputs::bundle::{Bundle, Saved};
 use crate::inputs::clock;
-use crate::inputs::kube::gather::{self, Answer, Gathered, Lines};
-use crate::inputs::kube::{self, Cluster};
+use crate::inputs::kube::gather::{self, Answer, Gathered, Lines, Part, Refused};
+use crate::inputs::kube::{self, Cluster, Selection};
 use crate::outputs::printable;
 use crate::redact::{Hidden, Names};
 
@@ -148,10 +148,45 @@ impl Saving {
 async fn ask(cluster: Cluster, config: RecordConfig, to: mpsc::Sender<Gathered>) {
     let limits = config.limits;
     let Ok(parts) = gather::objects(&cluster, &limits, &to).await else { return };
-    let parts = gather::first_of_each(&parts, ROLES, limits.gathered_max);
+    let (parts, left) = chosen(&parts, &config.pods, limits.gathered_max);
+    for what in left {
+        let what = format!("{}: {what}", cluster.name);
+        let refused = Refused { cluster: cluster.name.clone(), what, is_all: false };
+        if to.send(Gathered::Refused(refused)).await.is_err() {
+            return;
+        }
+    }
     // Nobody listens only where everything is over.
     let _ = gather::pods(&cluster, &parts, &limits, &to).await;
     for previous in [false, true] {
         let _ = gather::logs(&cluster, &parts, Lines { since: config.since, previous }, &limits, &to).await;
     }
+}
+
+/// The pods that are saved: all that a person chose, and of each role some; and what is left out.
+fn chosen(parts: &[Part], pods: &[Selection], each_max: usize) -> (Vec<Part>, Vec<String>) {
+    let is_chosen =
+        |part: &&Part| pods.iter().any(|of| of.selects(&part.origin.namespace, |key| part.labels.get(key).cloned()));
+    let mut saved: Vec<Part> = parts.iter().filter(is_chosen).cloned().collect();
+    for part in gather::first_of_each(parts, ROLES, each_max) {
+        if !saved.contains(&part) {
+            saved.push(part);
+        }
+    }
+    let left = ROLES.iter().filter_map(|role| {
+        let of = |parts: &[Part]| parts.iter().filter(|part| part.origin.role == *role).count();
+        let (name, further) = match role {
+            Role::Istiod => ("istiods", ""),
+            Role::Gateway => ("gateways", ""),
+            Role::Waypoint => ("waypoints", ""),
+            Role::Ztunnel => ("ztunnels", ""),
+            Role::Cni => ("pods of istio-cni", ""),
+            Role::Sidecar => ("pods with a sidecar", ", and those that --pods chooses"),
+            Role::ApiServer | Role::Transcript | Role::Unknown => return None,
+        };
+        let left = of(parts).checked_sub(of(&saved)).filter(|left| 0 < *left)?;
+        Some(format!("{left} further {name} are left out: {each_max} of them are saved{further}"))
+    });
+    let left = left.collect();
+    (saved, left)
 }

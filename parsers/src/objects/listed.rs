@@ -87,6 +87,11 @@ impl Asked {
         asked
     }
 
+    /// The same, asked for in this namespace where nothing else tells.
+    pub(super) fn within(self, namespace: Option<Text>) -> Asked {
+        Asked { namespace: self.namespace.or(namespace), ..self }
+    }
+
     /// What was listed: kind, group and namespace, empty for all. `seen` are the namespaces of each kind and group.
     pub(super) fn listed(&self, seen: &BTreeMap<(Text, Text), BTreeSet<Text>>) -> BTreeSet<(Text, Text, Text)> {
         let mut listed = BTreeSet::new();

@@ -1,5 +1,6 @@
 //! A question to a cluster: put again where it fails in a way that may pass, until a deadline.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::FutureExt;
@@ -25,6 +26,8 @@ pub struct Part {
     pub origin: SharedOrigin,
     /// Its node.
     pub node: Box<str>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A cluster that is asked.
@@ -155,7 +158,8 @@ impl<'a> Questions<'a> {
             role,
         };
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default().into();
-        (!has_ended).then(|| Part { origin: Arc::new(origin), node })
+        let labels = pod.metadata.labels.clone().unwrap_or_default();
+        (!has_ended).then(|| Part { origin: Arc::new(origin), node, labels })
     }
 }
 
