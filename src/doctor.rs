@@ -217,7 +217,7 @@ pub static LOSSES: &[Loss] = &[
     loss("peerauthentications", "security.istio.io", &["dataplane-mode-mismatch", "plaintext-to-mtls-strict"], &[]),
     loss("authorizationpolicies", "security.istio.io", &["authz-denied"], &[]),
     loss("networkpolicies", "networking.k8s.io", &["hbone-blocked", "networkpolicy-blocked"], &[]),
-    loss("pods/log", "", &[], &["licence", "tried-by-hand"]),
+    loss("pods/log", "", &["node-network-broken", "transient-recovered"], &["licence", "tried-by-hand"]),
     loss(
         "pods/portforward",
         "",
