@@ -1,5 +1,5 @@
 //! Faults at random points of a seeded run: what arrives of a log is what was printed, less what is said to be lost, and
-//! nothing arrives twice. `MESHWHY_SEED` repeats one.
+//! nothing arrives twice; what is known of objects at the end is what is there. `MESHWHY_SEED` repeats one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use meshwhy::inputs::kube::{self, Since, Watched};
 use meshwhy::inputs::source::{Feed, LiveLimits, Said, Status};
-use meshwhy_parsers::event::Arrival;
+use meshwhy_parsers::event::{Arrival, Fact};
 use meshwhy_parsers::frame::Scan;
-use serde_json::Value;
+use meshwhy_parsers::state::State;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -141,6 +142,107 @@ async fn what_a_rotation_during_an_outage_takes_away_is_said_to_be_lost() {
     assert_eq!(heard.twice(), Vec::<usize>::new(), "seed {seed}");
     let missing = heard.missing();
     assert!(missing.is_empty() || 0 < heard.gaps, "seed {seed}: {missing:?} are missing and nothing says so");
+}
+
+/// Services that come, change and go while their cluster breaks.
+const SERVICES: usize = 12;
+const CHANGES: usize = 150;
+const REFUSALS_MAX: usize = 4;
+
+/// What is known of services: name to the generation that its label tells.
+#[derive(Default)]
+struct Known {
+    services: BTreeMap<String, String>,
+    is_listed: bool,
+}
+
+impl Known {
+    fn take(&mut self, said: Said) {
+        let Said::Document(whole) = said else { return };
+        for event in whole.events {
+            let Fact::State(state) = event.fact else { continue };
+            match *state {
+                State::Object(object) if &*object.kind == "Service" => {
+                    let generation = object.label("generation").unwrap_or_default().to_string();
+                    self.services.insert(object.name.to_string(), generation);
+                }
+                State::Gone(object) if &*object.kind == "Service" => drop(self.services.remove(&*object.name)),
+                State::Listed { kind, .. } => self.is_listed |= &*kind == "Service",
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_known_of_objects_is_what_is_there_however_their_cluster_breaks() {
+    let seed = seed();
+    let mut random = Random(seed);
+    let api = KubeApi::start("east");
+    let service = |name: &str, generation: usize| {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"namespace": "shop", "name": name, "labels": {"generation": generation.to_string()}},
+            "spec": {"clusterIP": "10.2.0.1", "ports": [{"port": 80}]},
+        })
+    };
+    let config = kubeconfig_file(&[&api]);
+    let connected = kube::connect(Some(config.path().to_path_buf()), &[]).await.expect("it can be connected");
+    let cluster = connected.clusters.into_iter().next().expect("it is the only one");
+    let watched = Watched { since: Since::Lines(0), scan: Scan::On, also: Vec::new() };
+    let (feed, mut heard) = Feed::new(LiveLimits::default());
+    let (_asking, wanted) = mpsc::channel(1);
+    let watching = tokio::spawn(kube::watch(cluster, watched, feed, wanted));
+
+    let mut there: BTreeMap<String, String> = BTreeMap::new();
+    let mut known = Known::default();
+    // Each refusal makes the next pause longer: a few must do.
+    let mut refusals = 0;
+    let over = Instant::now() + OVER_WITHIN;
+    api.cut_at_random(seed, 40_000);
+    for generation in 0..CHANGES {
+        let name = format!("service-{}", random.below(SERVICES));
+        if random.below(3) == 0 && there.remove(&name).is_some() {
+            api.delete("Service", "shop", &name);
+        } else {
+            api.apply(service(&name, generation));
+            there.insert(name, generation.to_string());
+        }
+        let close = [Close::Notified, Close::Unnotified, Close::Reset][random.below(3)];
+        match random.below(20) {
+            0 => drop(api.cut("watch services", close)),
+            1 | 2 if refusals < REFUSALS_MAX => {
+                refusals += 1;
+                let refusals = [401, 410, 500, 503].map(Failure::Status);
+                let busy = Failure::Busy { retry_after: 1 };
+                api.fail("* services", 1, refusals.into_iter().nth(random.below(5)).unwrap_or(busy));
+                api.cut("watch services", close);
+            }
+            3 => {
+                api.compact();
+                api.cut("watch services", close);
+            }
+            4 => api.expire_watches(),
+            5 => {
+                api.stop(close);
+                api.restart();
+            }
+            _ => {}
+        }
+        let pause = Duration::from_millis(random.below(40) as u64 + 1);
+        while let Ok(Some(what)) = timeout(pause, heard.recv()).await {
+            known.take(what);
+        }
+    }
+    api.cut_no_more();
+    while known.services != there || !known.is_listed {
+        assert!(Instant::now() < over, "seed {seed}: known {:?}, there {there:?}", known.services);
+        if let Ok(Some(what)) = timeout(Duration::from_millis(100), heard.recv()).await {
+            known.take(what);
+        }
+    }
+    watching.abort();
+    assert!(1 < api.asked("list services").len(), "seed {seed}: nothing broke");
 }
 
 #[test]
