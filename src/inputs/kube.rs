@@ -198,6 +198,7 @@ pub async fn watch(cluster: Cluster, watched: Watched, feed: Feed, wanted: mpsc:
 
 /// How the errors of clients begin that only wrap another.
 const WRAPS: &[&str] = &[
+    "Error reading events stream",
     "ServiceError",
     "HyperError",
     "client error (",
