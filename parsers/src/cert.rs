@@ -477,6 +477,12 @@ mod tests {
         BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
     };
 
+    #[test]
+    fn bytes_are_written_as_base64_with_padding() {
+        let written = [&b""[..], b"f", b"fo", b"foo", b"foob", &[0xfb, 0xff]].map(to_base64);
+        assert_eq!(written, ["", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "+/8="]);
+    }
+
     fn named(parts: &[(DnType, &str)]) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();

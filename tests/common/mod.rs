@@ -7,6 +7,7 @@ pub mod tls;
 pub mod wire;
 pub mod xds_server;
 
+pub use meshwhy_parsers::cert::to_base64 as base64;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -79,20 +80,6 @@ impl Sample {
     pub fn run(&self, args: &[&str]) -> Output {
         meshwhy().current_dir(self.dir()).args(args).output().expect("the program starts")
     }
-}
-
-/// Standard base64, as Kubernetes writes what a Secret holds.
-pub fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits = three.iter().chain([&0, &0]).take(3).fold(0u32, |bits, byte| bits << 8 | u32::from(*byte));
-        for at in 0..4 {
-            let digit = DIGITS[(bits >> (18 - 6 * at) & 63) as usize];
-            text.push(if at <= three.len() { char::from(digit) } else { '=' });
-        }
-    }
-    text
 }
 
 /// The folder of the repository.
