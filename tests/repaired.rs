@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Sample, beside_not_yet, each, fail_if_any, readable_samples, told_of_state, walk};
+use crate::common::{Sample, each, fail_if_any, of_sample, readable_samples, told_of_state, walk};
 
 #[test]
 fn a_repaired_mesh_yields_no_finding() {
@@ -32,7 +32,7 @@ fn a_repaired_mesh_yields_no_finding() {
                 broken.push(format!("repaired, {} -> {} says {found}", trace.from, trace.to));
             }
         }
-        beside_not_yet("repaired", &sample.name, broken)
+        of_sample("repaired", &sample.name, broken)
     });
     fail_if_any("repaired meshes", &broken.concat());
 }

@@ -18,10 +18,6 @@ use std::thread;
 
 use serde_json::Value;
 
-/// Whether every rule about samples must hold. While causes and samples land one by one, those that a half-built
-/// catalogue cannot keep are only told.
-pub const STRICT: bool = true;
-
 /// A scenario with a known cause.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
@@ -267,18 +263,9 @@ impl Random {
     }
 }
 
-/// What samples of state say and the program does not yet, one `command sample` a line.
-const NOT_YET: &str = include_str!("../not_yet.txt");
-
-/// What is wrong with what a command says of a sample: nothing where it is known to be wrong, and where it is not any more,
-/// that.
-pub fn beside_not_yet(command: &str, sample: &str, broken: Vec<String>) -> Vec<String> {
-    let entry = format!("{command} {sample}");
-    match (NOT_YET.lines().any(|line| line == entry), broken.is_empty()) {
-        (true, true) => vec![format!("{entry}: it holds now; take it out of tests/not_yet.txt")],
-        (true, false) => Vec::new(),
-        (false, _) => broken.into_iter().map(|what| format!("{entry}: {what}")).collect(),
-    }
+/// What is wrong with what a command says of a sample, with both their names.
+pub fn of_sample(command: &str, sample: &str, broken: Vec<String>) -> Vec<String> {
+    broken.into_iter().map(|what| format!("{command} {sample}: {what}")).collect()
 }
 
 /// What a command says of a sample's state, as NDJSON: each check that failed or warned as `(outcome, cause)`, and the
@@ -304,14 +291,7 @@ pub fn told_of_state(sample: &Sample, args: &[&str]) -> (Vec<(String, String)>, 
     (checks.collect(), first.unwrap_or_else(|| (if walked { "ok" } else { "nothing" }).to_string()))
 }
 
-/// Fails with all of these, or where the rules are not strict yet only tells them.
+/// Fails with all of these.
 pub fn fail_if_any(rule: &str, broken: &[String]) {
-    if broken.is_empty() {
-        return;
-    }
-    let text = format!("{rule}:\n  {}", broken.join("\n  "));
-    if STRICT {
-        panic!("{text}");
-    }
-    eprintln!("not strict yet: {text}");
+    assert!(broken.is_empty(), "{rule}:\n  {}", broken.join("\n  "));
 }
