@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use meshwhy_parsers::event::{Arrival, Event};
 use meshwhy_parsers::origin::{Role, SharedOrigin};
+use meshwhy_parsers::time::Time;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use super::{Run, complaint};
@@ -165,7 +166,10 @@ impl<'r> Watching<'r> {
     fn arrival(&mut self, arrival: Arrival<Infallible>) -> anyhow::Result<()> {
         match arrival {
             Arrival::Item(never) => match never {},
-            Arrival::Clock(now) => self.run.engine.feed(Arrival::Clock(now)),
+            Arrival::Clock(now) => {
+                self.status.lag.tell(now, self.began.elapsed());
+                self.run.engine.feed(Arrival::Clock(now));
+            }
             Arrival::Begin(origin) => {
                 self.counts.files += 1;
                 if origin.role == Role::Istiod {
@@ -260,6 +264,35 @@ struct StatusLine {
     clusters: usize,
     following: BTreeMap<String, usize>,
     lost: usize,
+    lag: Lag,
+}
+
+/// How long what sources hand over waits to be taken. A tick of the clock waits as everything does.
+struct Lag {
+    /// The least by which a tick was ever behind the watch's own time, in nanoseconds: that of one that did not wait.
+    least: i64,
+    now: Duration,
+}
+
+impl Lag {
+    /// Less is that of any two threads, and nothing to speak of.
+    const TOLD_FROM: Duration = Duration::from_millis(200);
+
+    fn new() -> Lag {
+        Lag { least: i64::MAX, now: Duration::ZERO }
+    }
+
+    /// A tick that told this time is taken so long after the watch began.
+    fn tell(&mut self, tick: Time, taken: Duration) {
+        let taken = i64::try_from(taken.as_nanos()).unwrap_or(i64::MAX);
+        let behind = taken.saturating_sub(tick.0);
+        self.least = self.least.min(behind);
+        self.now = Duration::from_nanos(behind.saturating_sub(self.least).unsigned_abs());
+    }
+
+    fn words(&self) -> String {
+        if self.now < Lag::TOLD_FROM { String::new() } else { format!(", {:.1} s behind", self.now.as_secs_f64()) }
+    }
 }
 
 impl StatusLine {
@@ -273,6 +306,7 @@ impl StatusLine {
             clusters,
             following: BTreeMap::new(),
             lost: 0,
+            lag: Lag::new(),
         }
     }
 
@@ -302,9 +336,28 @@ impl StatusLine {
         let logs: usize = self.following.values().sum();
         let clusters = if self.clusters == 1 { "1 cluster".to_string() } else { format!("{} clusters", self.clusters) };
         let lost = if self.lost == 0 { String::new() } else { format!(", {} gaps", self.lost) };
-        self.tell(&format!("\r\x1b[K{clusters}, {logs} logs, {rate} lines/s{lost}; Ctrl-C ends"));
+        let lag = self.lag.words();
+        self.tell(&format!("\r\x1b[K{clusters}, {logs} logs, {rate} lines/s{lag}{lost}; Ctrl-C ends"));
         self.is_drawn = true;
         self.drawn_at = Instant::now();
         self.lines = counts.lines;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_that_waited_longer_than_others_tells_how_far_behind_the_watch_is() {
+        let mut lag = Lag::new();
+        let tick = |millis: i64| Time((1_772_000_000_000 + millis) * 1_000_000);
+        lag.tell(tick(0), Duration::from_millis(3));
+        lag.tell(tick(50), Duration::from_millis(55));
+        assert_eq!((lag.now, lag.words()), (Duration::from_millis(2), String::new()));
+        lag.tell(tick(100), Duration::from_millis(2_603));
+        assert_eq!(lag.words(), ", 2.5 s behind");
+        lag.tell(tick(2_600), Duration::from_millis(2_601));
+        assert_eq!(lag.words(), "");
     }
 }
