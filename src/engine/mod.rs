@@ -820,6 +820,8 @@ fn near(a: &Finding, b: &Finding, within: Within) -> bool {
 #[cfg(test)]
 mod tests {
     use super::check::Item;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
     use meshwhy_parsers::errors::{Fault, What};
     use meshwhy_parsers::event::{Kind, Level, Peer, PeerWhat, Thing};
@@ -1066,6 +1068,27 @@ mod tests {
             assert!(engine.poll().is_some(), "{age}");
             assert_eq!(engine.stats().late, 0);
         }
+    }
+
+    #[test]
+    fn an_idle_hour_says_nothing_and_judges_nothing_again() {
+        static JUDGED: AtomicUsize = AtomicUsize::new(0);
+        fn counting(view: &View<'_>, event: &Arc<Event>) -> Option<Verdict> {
+            JUDGED.fetch_add(1, Ordering::Relaxed);
+            link_down(view, event)
+        }
+        static COUNTS: Cause = Cause { slug: "counts", rules: &[Rule::after(Kind::Peer, 5, counting)], ..EMPTY };
+        let mut engine = Engine::racing(vec![&COUNTS], Limits::default());
+        engine.feed(Arrival::Clock(Time::from_unix(1_000_000)));
+        engine.feed(Arrival::Item(cut(1_000_000, "a")));
+        let mut tick = |milliseconds: i64| {
+            engine.feed(Arrival::Clock(Time::from_unix(1_000_000).plus(Duration::from_millis(milliseconds as u64))));
+            std::iter::from_fn(|| engine.poll()).count()
+        };
+        assert_eq!((1..200).map(|nth| tick(nth * 50)).sum::<usize>(), 1, "it is opened");
+        let judged = JUDGED.load(Ordering::Relaxed);
+        assert_eq!((200..72_000).map(|nth| tick(nth * 50)).sum::<usize>(), 0, "nothing is new");
+        assert_eq!(JUDGED.load(Ordering::Relaxed), judged, "what is settled is left alone");
     }
 
     #[test]
