@@ -67,6 +67,19 @@ fn an_istiod_at_an_address_is_asked_by_check_and_only_for_what_reads() {
 }
 
 #[test]
+fn a_ztunnel_at_an_address_is_asked_for_its_dump_alone() {
+    let (address, asked) = serve("ambient-pod-gone/input/lisbon/istio-system/ztunnel-4kq8z");
+    let flag = format!("--ztunnel-admin=lisbon/istio-system/ztunnel-4kq8z=http://{address}");
+    let run = meshwhy().args(["check", "--output=ndjson", &flag]).output().expect("the program starts");
+    assert_eq!(run.status.code(), Some(0), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(*asked.lock().expect("no thread panics while it holds this"), ["/config_dump"]);
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    let summary = said.lines().last().expect("there is a summary");
+    assert!(summary.contains(r#""documents":1,"#), "{summary}");
+    assert!(!summary.contains("not read"), "{summary}");
+}
+
+#[test]
 fn tail_asks_an_address_over_a_socket_of_the_machine() {
     let place = tempfile::tempdir().expect("a folder can be made");
     let path = place.path().join("istiod.sock");
