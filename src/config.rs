@@ -442,6 +442,11 @@ pub fn live_limits() -> Vec<Limit> {
         limit("bytes of what a proxy or istiod answers", live.answer_bytes_max, "it is not read, and said so"),
         limit("pods of a cluster asked at once", live.asked_at_once_max, "others wait for their turn"),
         limit("pods that wait to be asked", live.asking_max, "they are asked when they fail again"),
+        limit(
+            "pods remembered as asked, losses as told",
+            live.remembered_max,
+            "further losses are not told one by one",
+        ),
         seconds("seconds an API server may ask to be left alone", live.retry_after_max, "it is tried again"),
         seconds(
             "seconds until a kind refused or not installed is tried again",

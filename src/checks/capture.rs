@@ -42,9 +42,12 @@ fn belongs(cluster: &Cluster, object: &Doc<Object>, pod: &Pod) -> bool {
     let is_running =
         &*pod.phase == "Running" && object.deleted.is_none() && 0 < pod.ready.1 && pod.ready.0 == pod.ready.1;
     let has_sidecar = pod.containers.iter().any(|container| &*container.name == "istio-proxy");
-    let of_namespace = || cluster.object("Namespace", "", &object.namespace)?.label(MODE);
-    let is_asked = object.label(MODE).or_else(of_namespace) == Some("ambient");
-    is_asked && is_running && !object.is_row && !pod.host_network && !has_sidecar && !pod.containers.is_empty()
+    cluster.asks_for_ambient(object)
+        && is_running
+        && !object.is_row
+        && !pod.host_network
+        && !has_sidecar
+        && !pod.containers.is_empty()
 }
 
 /// Whether a ztunnel holds the pod, whatever marks it carries.

@@ -88,7 +88,6 @@ fn blocked(view: &View<'_>, cluster: &Cluster, Shut { policy, rules, pods }: &Sh
 
 /// Whether ztunnel serves a pod: as istio-cni marked it, else as the labels ask.
 fn is_captured(cluster: &Cluster, object: &Object, pod: &Pod) -> bool {
-    const MODE: &str = "istio.io/dataplane-mode";
     let is_over = object.deleted.is_some() || matches!(&*pod.phase, "Succeeded" | "Failed");
     if is_over || pod.host_network || object.is_row {
         return false;
@@ -96,9 +95,8 @@ fn is_captured(cluster: &Cluster, object: &Object, pod: &Pod) -> bool {
     if let Some(mark) = object.annotation("ambient.istio.io/redirection") {
         return mark == "enabled";
     }
-    let of_namespace = || cluster.object("Namespace", "", &object.namespace)?.label(MODE);
     let has_sidecar = pod.containers.iter().any(|container| &*container.name == "istio-proxy");
-    !has_sidecar && object.label(MODE).or_else(of_namespace) == Some("ambient")
+    !has_sidecar && cluster.asks_for_ambient(object)
 }
 
 /// A connection of a ztunnel to a pod's port for tunnels that nobody answered.

@@ -217,10 +217,7 @@ pub fn not_global(cluster: &Cluster, object: &Doc<Object>, namespace: &str, name
 
 /// The waypoint of a global service must be global itself, to be found from the other side.
 fn waypoint(cluster: &Cluster, object: &Doc<Object>, separate: bool) -> Option<Item> {
-    let of =
-        |label: &str| object.label(label).or_else(|| cluster.object("Namespace", "", &object.namespace)?.label(label));
-    let name = of("istio.io/use-waypoint").filter(|name| *name != "none" && !name.is_empty())?;
-    let namespace = of("istio.io/use-waypoint-namespace").unwrap_or(&object.namespace);
+    let (namespace, name) = cluster.waypoint_of(object)?;
     let service = cluster.object("Service", namespace, name)?;
     if service.label(GLOBAL) == Some("true") || object.label(GLOBAL) != Some("true") || service.labels.is_none() {
         return None;

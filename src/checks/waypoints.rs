@@ -9,7 +9,7 @@ use meshwhy_parsers::ztunnel::ConnectionWhat;
 use super::shown;
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Check, Item};
-use crate::engine::mesh::{Cluster, Doc, GATEWAY_NAME, workload_of};
+use crate::engine::mesh::{Cluster, Doc, USE_WAYPOINT, USE_WAYPOINT_OF};
 use crate::engine::view::View;
 
 /// See the title.
@@ -17,8 +17,6 @@ pub static CHECK: Check =
     Check { id: "waypoints", title: "Waypoints that are in use are there", before_linking: true, run };
 
 const SLUG: &str = "waypoint-unavailable";
-const USES: &str = "istio.io/use-waypoint";
-const USES_IN: &str = "istio.io/use-waypoint-namespace";
 
 fn run(view: &View<'_>) -> Vec<Item> {
     let ambient = view.mesh().clusters().filter(|cluster| cluster.is_ambient());
@@ -32,9 +30,9 @@ fn in_cluster(view: &View<'_>, cluster: &Cluster) -> Vec<Item> {
     let mut bound: Bound<'_> = BTreeMap::new();
     for kind in ["Service", "Pod", "ServiceEntry", "WorkloadEntry", "Namespace"] {
         for object in cluster.objects(kind).filter(|object| object.deleted.is_none()) {
-            let Some(name) = object.label(USES).filter(|name| !matches!(*name, "" | "none")) else { continue };
+            let Some(name) = object.label(USE_WAYPOINT).filter(|name| !matches!(*name, "" | "none")) else { continue };
             let own: &str = if kind == "Namespace" { &object.name } else { &object.namespace };
-            bound.entry((object.label(USES_IN).unwrap_or(own), name)).or_default().push(object);
+            bound.entry((object.label(USE_WAYPOINT_OF).unwrap_or(own), name)).or_default().push(object);
         }
     }
     bound.into_iter().filter_map(|((namespace, name), by)| waypoint(view, cluster, (namespace, name), &by)).collect()
@@ -44,14 +42,7 @@ fn in_cluster(view: &View<'_>, cluster: &Cluster) -> Vec<Item> {
 fn waypoint(view: &View<'_>, cluster: &Cluster, (namespace, name): (&str, &str), by: &[&Doc<Object>]) -> Option<Item> {
     let host = format!("{name}.{namespace}.svc.cluster.local");
     let title = format!("waypoint {namespace}/{name}");
-    let pods: Vec<_> = cluster
-        .pods_in(namespace)
-        .filter(|(object, _)| match &object.labels {
-            Some(_) => object.label(GATEWAY_NAME) == Some(name),
-            None => workload_of(object) == name,
-        })
-        .filter(|(object, _)| object.deleted.is_none())
-        .collect();
+    let pods: Vec<_> = cluster.waypoint_pods(namespace, name).filter(|(object, _)| object.deleted.is_none()).collect();
     let ready = pods.iter().filter(|(_, pod)| 0 < pod.ready.1 && pod.ready.0 == pod.ready.1).count();
     // istiod gives each waypoint a Service of its name: it is what callers are told of.
     let service = cluster.object("Service", namespace, name);
@@ -90,7 +81,7 @@ fn waypoint(view: &View<'_>, cluster: &Cluster, (namespace, name): (&str, &str),
         .slot("why", &why)
         .token(&host)
         .cluster(cluster.title());
-    verdict = shown(verdict, user, &format!("{USES}: {name}"), "what is bound to it");
+    verdict = shown(verdict, user, &format!("{USE_WAYPOINT}: {name}"), "what is bound to it");
     if let Some((object, pod)) = pods.first() {
         let quote = format!("{} of {} containers ready", pod.ready.0, pod.ready.1);
         verdict = shown(verdict, object, &quote, "a pod of the waypoint");

@@ -24,7 +24,7 @@ use meshwhy_parsers::state::State;
 pub use apart::Lasting;
 pub use cluster::{
     Cluster, ControlPlane, GATEWAY_API, GATEWAY_NAME, GLOBAL, Gateway, Istiod, Kind as GatewayKind, NETWORK, Proxy,
-    REMOTE_SECRET, RemoteSecret, SECRET_PREFIX, env, is_east_west, workload_of,
+    REMOTE_SECRET, RemoteSecret, SECRET_PREFIX, USE_WAYPOINT, USE_WAYPOINT_OF, env, is_east_west, workload_of,
 };
 pub use endpoints::{Caller, Class, Endpoint};
 pub use identity::{Identities, Identity, What, addresses_in};

@@ -50,6 +50,8 @@ pub struct LiveLimits {
     pub retry_after_max: Duration,
     /// How long a kind of objects that is refused or not installed waits to be asked for again.
     pub refused_pause: Duration,
+    /// Pods that are remembered as asked, and losses that are remembered as said.
+    pub remembered_max: usize,
     /// How long a cluster that is asked once may take to each of: list its objects, have its pods asked, hand out logs.
     pub gather_max: Duration,
     /// istiods, gateways, waypoints and ztunnels of a cluster that are asked at once, of each: they say much the same.
@@ -75,6 +77,7 @@ impl Default for LiveLimits {
             asked_at_once_max: 4,
             retry_after_max: Duration::from_secs(120),
             refused_pause: Duration::from_secs(60),
+            remembered_max: 10_000,
             gather_max: Duration::from_secs(60),
             gathered_max: 5,
             log_bytes_max: 64 << 20,

@@ -29,9 +29,6 @@ pub use connect::Credentials;
 pub use node::Node;
 pub use wire::Form;
 
-/// What one loss is said of at most.
-const LOSSES_MAX: usize = 10_000;
-
 /// How istiods are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -193,7 +190,7 @@ impl Documents {
         };
         for loss in losses {
             let what = format!("{}: {loss}", origin.file);
-            if self.lost.len() < LOSSES_MAX && self.lost.insert(what.clone()) {
+            if self.lost.len() < self.feed.limits.remembered_max && self.lost.insert(what.clone()) {
                 self.feed.say(Said::Status(Status::Lost { what })).await?;
             }
         }

@@ -9,7 +9,7 @@ use super::service;
 use crate::checks::modes::{AMBIENT, SIDECAR};
 use crate::engine::cause::Verdict;
 use crate::engine::check::{Item, Outcome};
-use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, GATEWAY_NAME, Gateway, workload_of};
+use crate::engine::mesh::{Class, Cluster, Doc, Endpoint, Gateway};
 
 /// What checks find wrong with a gateway between networks.
 const GATEWAY: [&str; 5] = [
@@ -120,10 +120,7 @@ fn other_mode(call: &Call<'_>, far: &Cluster, gateway: &Gateway<'_>, wanted: u16
 /// Namespace and name of the waypoint that the service is bound to in a cluster.
 fn bound<'v>(call: &'v Call<'_>, cluster: &'v Cluster) -> Option<(&'v str, &'v str)> {
     let (service, _) = service::object(call, cluster)?;
-    let of_namespace = cluster.object("Namespace", "", &service.namespace);
-    let label = |key: &str| service.label(key).or_else(|| of_namespace.and_then(|of| of.label(key)));
-    let name = label("istio.io/use-waypoint").filter(|name| !matches!(*name, "" | "none"))?;
-    Some((label("istio.io/use-waypoint-namespace").unwrap_or(&service.namespace), name))
+    cluster.waypoint_of(service)
 }
 
 /// The Gateway or Service of the waypoint that the service is bound to in a cluster.
@@ -147,13 +144,7 @@ pub(super) fn waypoint(call: &Call<'_>, cluster: &Cluster) -> Option<Step> {
         return Some(Step::found("waypoint", item));
     }
     let place = format!("{namespace}/{name} in {title}");
-    let pods: Vec<_> = cluster
-        .pods()
-        .filter(|(object, _)| {
-            let by_label = object.label(GATEWAY_NAME) == Some(name);
-            *object.namespace == *namespace && (by_label || object.labels.is_none() && workload_of(object) == name)
-        })
-        .collect();
+    let pods: Vec<_> = cluster.waypoint_pods(namespace, name).collect();
     let exists = waypoint_object(call, cluster);
     let knows = cluster.knows_all("Gateway", namespace) && cluster.knows_all("Service", namespace);
     let ready = pods.iter().filter(|(_, pod)| 0 < pod.ready.1 && pod.ready.0 == pod.ready.1).count();

@@ -26,14 +26,13 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
-use tokio::runtime;
-use tokio::sync::{oneshot, watch as signal};
+use tokio::sync::watch as signal;
 use tokio_rustls::TlsAcceptor;
 
 pub use ask::Asked;
@@ -48,7 +47,7 @@ use wire::Wires;
 use super::base64;
 use super::tls::Authority;
 pub use super::wire::Close;
-use super::wire::Faults;
+use super::wire::{Background, Faults};
 
 /// As whom the server knows its client.
 const USER: &str = "system:serviceaccount:istio-system:mesh-reader";
@@ -80,11 +79,9 @@ pub struct KubeApi {
     address: std::net::SocketAddr,
     authority: String,
     shared: Arc<Shared>,
-    runtime: runtime::Handle,
     /// Tells the listening to end; gone while it is stopped.
     listening: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    background: Background,
 }
 
 /// What connections and the test's hand share.
@@ -175,16 +172,8 @@ impl KubeApi {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
 
-        let (end, ended) = oneshot::channel::<()>();
-        let (tell_runtime, runtime) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
-            let _ = tell_runtime.send(runtime.handle().clone());
-            let _ = runtime.block_on(ended);
-        });
-        let runtime = runtime.recv().expect("the thread tells before anything else");
-        let (end, thread, listening) = (Some(end), Some(thread), Mutex::new(None));
-        let api = KubeApi { name: name.to_string(), address, authority, shared, runtime, listening, end, thread };
+        let (background, listening) = (Background::start(), Mutex::new(None));
+        let api = KubeApi { name: name.to_string(), address, authority, shared, listening, background };
         api.listen(listener);
         api
     }
@@ -192,7 +181,7 @@ impl KubeApi {
     fn listen(&self, listener: TcpListener) {
         listener.set_nonblocking(true).expect("sockets can");
         let shared = self.shared.clone();
-        let task = self.runtime.spawn(async move {
+        let task = self.background.runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime runs this");
             wire::listen(shared, listener).await;
         });
@@ -419,7 +408,7 @@ impl KubeApi {
         let Some(task) = task else { return };
         task.abort();
         let (tell, told) = mpsc::channel();
-        self.runtime.spawn(async move {
+        self.background.runtime.spawn(async move {
             let _ = task.await;
             let _ = tell.send(());
         });
@@ -460,15 +449,6 @@ impl KubeApi {
             }
             assert!(Instant::now() < end, "{}: {} of {count} requests `{pattern}` came", self.name, asked.len());
             thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for KubeApi {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
         }
     }
 }

@@ -1,15 +1,48 @@
 //! What stands between a server of the tests and its clients: bytes are carried, held back, and cut at any place.
 
 use std::future::pending;
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::io::{self, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, watch};
+use tokio::runtime::{self, Handle};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_rustls::server::TlsStream;
 
 use super::Random;
+
+/// A thread with a runtime, on which a server runs beside the test; it ends with the value.
+pub struct Background {
+    /// Where the server's tasks are spawned.
+    pub runtime: Handle,
+    end: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Background {
+    pub fn start() -> Background {
+        let (end, ended) = oneshot::channel::<()>();
+        let (tell_runtime, runtime) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
+            let _ = tell_runtime.send(runtime.handle().clone());
+            let _ = runtime.block_on(ended);
+        });
+        let runtime = runtime.recv().expect("the thread tells before anything else");
+        Background { runtime, end: Some(end), thread: Some(thread) }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
 
 /// How a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

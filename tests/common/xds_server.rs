@@ -27,20 +27,19 @@ mod session;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use envoy_types::pb::google::protobuf::Any;
 use prost::Message;
-use tokio::runtime;
-use tokio::sync::{oneshot, watch as signal};
+use tokio::sync::watch as signal;
 use tokio_rustls::TlsAcceptor;
 use tonic::{Code, Status};
 
 pub use asked::{Asked, Form, Opened};
 
 use super::tls::{Authority, Identity};
-use super::wire::{Close, Cut, Faults};
+use super::wire::{Background, Close, Cut, Faults};
 use session::{Resources, World};
 
 /// Envoy's clusters.
@@ -66,11 +65,9 @@ pub struct XdsServer {
     address: SocketAddr,
     authority: Option<Authority>,
     shared: Arc<Shared>,
-    runtime: runtime::Handle,
     /// Tells the listening to end; gone while it is stopped.
     listening: Mutex<Option<tokio::task::JoinHandle<()>>>,
-    end: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    background: Background,
 }
 
 /// What connections and the test's hand share.
@@ -204,16 +201,8 @@ impl XdsServer {
         });
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("it is bound");
-        let (end, ended) = oneshot::channel::<()>();
-        let (tell_runtime, runtime) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be built");
-            let _ = tell_runtime.send(runtime.handle().clone());
-            let _ = runtime.block_on(ended);
-        });
-        let runtime = runtime.recv().expect("the thread tells before anything else");
-        let (end, thread, listening) = (Some(end), Some(thread), Mutex::new(None));
-        let server = XdsServer { address, authority, shared, runtime, listening, end, thread };
+        let (background, listening) = (Background::start(), Mutex::new(None));
+        let server = XdsServer { address, authority, shared, listening, background };
         if let Some(authority) = &server.authority {
             server.present(&authority.server("istiod", &NAMES));
         }
@@ -224,7 +213,7 @@ impl XdsServer {
     fn listen(&self, listener: TcpListener) {
         listener.set_nonblocking(true).expect("sockets can");
         let shared = self.shared.clone();
-        let task = self.runtime.spawn(async move {
+        let task = self.background.runtime.spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).expect("a runtime runs this");
             serve::listen(shared, listener).await;
         });
@@ -350,7 +339,7 @@ impl XdsServer {
         let Some(task) = task else { return };
         task.abort();
         let (tell, told) = mpsc::channel();
-        self.runtime.spawn(async move {
+        self.background.runtime.spawn(async move {
             let _ = task.await;
             let _ = tell.send(());
         });
@@ -410,15 +399,6 @@ impl XdsServer {
             }
             drop(state);
             thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-impl Drop for XdsServer {
-    fn drop(&mut self) {
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
         }
     }
 }

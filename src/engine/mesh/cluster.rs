@@ -26,6 +26,10 @@ pub const NETWORK: &str = "topology.istio.io/network";
 pub const GATEWAY_API: &str = "gateway.networking.k8s.io";
 /// Label of what was made for a Gateway of the Gateway API: its name.
 pub const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+/// Label of what is bound to a waypoint: the waypoint's name, or `none`.
+pub const USE_WAYPOINT: &str = "istio.io/use-waypoint";
+/// Label that tells the waypoint's namespace, where it is another one.
+pub const USE_WAYPOINT_OF: &str = "istio.io/use-waypoint-namespace";
 /// How the names begin that istioctl gives to remote secrets: the cluster ID follows.
 pub const SECRET_PREFIX: &str = "istio-remote-secret-";
 /// Label that makes a Secret a remote secret.
@@ -668,6 +672,33 @@ impl Cluster {
             found.extend(secret.kubeconfigs.iter().map(|config| RemoteSecret { secret: object, config: Some(config) }));
         }
         found
+    }
+
+    /// Whether the labels of a pod, else those of its namespace, ask ambient to take it.
+    pub fn asks_for_ambient(&self, pod: &Object) -> bool {
+        const MODE: &str = "istio.io/dataplane-mode";
+        let of_namespace = || self.object("Namespace", "", &pod.namespace)?.label(MODE);
+        pod.label(MODE).or_else(of_namespace) == Some("ambient")
+    }
+
+    /// Namespace and name of the waypoint that a service, or else its namespace, is bound to.
+    pub fn waypoint_of<'m>(&'m self, service: &'m Object) -> Option<(&'m str, &'m str)> {
+        let of_namespace = self.object("Namespace", "", &service.namespace);
+        let label = |key: &str| service.label(key).or_else(|| of_namespace?.label(key));
+        let name = label(USE_WAYPOINT).filter(|name| !matches!(*name, "" | "none"))?;
+        Some((label(USE_WAYPOINT_OF).unwrap_or(&service.namespace), name))
+    }
+
+    /// The pods of a waypoint: by their label, else by the name that their workload gives them.
+    pub fn waypoint_pods<'m>(
+        &'m self,
+        namespace: &'m str,
+        name: &'m str,
+    ) -> impl Iterator<Item = (&'m Doc<Object>, &'m object::Pod)> {
+        self.pods_in(namespace).filter(move |(object, _)| match &object.labels {
+            Some(_) => object.label(GATEWAY_NAME) == Some(name),
+            None => workload_of(object) == name,
+        })
     }
 
     /// Gateways between networks that it has or knows.

@@ -23,8 +23,6 @@ const PERIOD: Duration = Duration::from_secs(30);
 const GATEWAY_PERIOD: Duration = Duration::from_secs(300);
 /// How long after an answer the same proxy is not asked again, whatever names it.
 const REST: Duration = Duration::from_secs(30);
-/// Pods that are remembered as asked, and losses that are remembered as said.
-const RESTING_MAX: usize = 10_000;
 
 /// What a pod of this role is asked as; `None` for one that says nothing of itself.
 pub(super) fn program(role: Role) -> Option<Program> {
@@ -136,13 +134,13 @@ impl Asker {
 
     async fn answered(&mut self, Answered { pod, refused, lost }: Answered) -> Result<(), Deaf> {
         self.busy.remove(&pod);
-        if RESTING_MAX <= self.asked.len() {
+        if self.feed.limits.remembered_max <= self.asked.len() {
             self.asked.retain(|_, at| at.elapsed() < REST);
         }
         let title = format!("{}/{}", pod.namespace, pod.pod);
         self.asked.insert(pod, Instant::now());
         for what in lost {
-            if self.lost.len() < RESTING_MAX && self.lost.insert(what.clone()) {
+            if self.lost.len() < self.feed.limits.remembered_max && self.lost.insert(what.clone()) {
                 self.feed.say(Said::Status(Status::Lost { what })).await?;
             }
         }

@@ -28,8 +28,6 @@ use crate::inputs::source::{Deaf, Feed};
 const PERIOD: Duration = Duration::from_secs(30);
 /// How long after an answer it is not asked for the same proxy again, whatever names it.
 const REST: Duration = Duration::from_secs(30);
-/// Proxies that are remembered as asked for.
-const RESTING_MAX: usize = 10_000;
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -127,7 +125,7 @@ impl Debug {
                 if rested.get(&proxy).is_some_and(|at| at.elapsed() < REST) {
                     continue;
                 }
-                if RESTING_MAX <= rested.len() {
+                if self.feed.limits.remembered_max <= rested.len() {
                     rested.retain(|_, at| at.elapsed() < REST);
                 }
                 rested.insert(proxy.clone(), Instant::now());
